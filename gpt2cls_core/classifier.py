@@ -1,0 +1,261 @@
+"""The classifier that everything else explains, and the only way to load one.
+
+A GPT-2 sequence classifier is a GPT-2 body and one linear layer without bias, called ``score``. The body turns a text of n tokens
+into n vectors; ``score`` reads the last one alone. `load_classifier` loads such a model from the bundled ones, a local folder or
+the Hugging Face hub, and refuses anything that could not be explained truthfully: other architectures, checkpoints without
+a trained head, damaged files, weights that are not numbers.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from .errors import ModelError, OptionError, TextError
+from .words import Word, find_words, token_texts
+
+if TYPE_CHECKING:
+    from transformers import GPT2ForSequenceClassification, GPT2Model, PreTrainedTokenizerBase
+
+__all__ = ["BUNDLED", "Classifier", "Encoding", "bundled_names", "load_classifier"]
+
+BUNDLED = Path(__file__).resolve().parents[1] / "assets" / "models"
+MAX_CHARACTERS = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class Encoding:
+    """A text as the model reads it.
+
+    Attributes:
+        text: the whole text as given.
+        input_ids: int64 [pos].
+        tokens: what to show for each token.
+        offsets: first and last-plus-one character of each token in `text`.
+        words: the words that the tokens spell, in order.
+        tokens_cut: tokens dropped from the START of the text because it is longer than the model's context.
+    """
+
+    text: str
+    input_ids: Tensor
+    tokens: tuple[str, ...]
+    offsets: tuple[tuple[int, int], ...]
+    words: tuple[Word, ...]
+    tokens_cut: int
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A loaded GPT-2 sequence classifier: eager attention, evaluation mode, float32, no gradients to parameters.
+
+    Attributes:
+        name: bundled name, folder or hub id, as asked for.
+        labels: one name per class.
+        card: what is known of how it was trained (``card.json`` beside the weights; empty for foreign models).
+    """
+
+    name: str
+    model: GPT2ForSequenceClassification
+    tokenizer: PreTrainedTokenizerBase
+    labels: tuple[str, ...]
+    card: dict[str, Any] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        size = f"{self.n_layer} layers, d_model {self.d_model}"
+        return f"Classifier({self.name!r}, {size}, labels={list(self.labels)})"
+
+    @property
+    def body(self) -> GPT2Model:
+        """The GPT-2 body under the head."""
+        return self.model.transformer
+
+    @property
+    def n_layer(self) -> int:
+        return self.model.config.n_layer
+
+    @property
+    def n_head(self) -> int:
+        return self.model.config.n_head
+
+    @property
+    def d_model(self) -> int:
+        return self.model.config.n_embd
+
+    @property
+    def context(self) -> int:
+        """The most tokens that the model can read at once."""
+        return self.model.config.n_positions
+
+    @cached_property
+    def n_parameters(self) -> int:
+        """Parameters of body and head."""
+        return sum(p.numel() for p in self.model.parameters())
+
+    @property
+    def score(self) -> Tensor:
+        """The head's weights [class d_model]; GPT-2's head has no bias."""
+        return self.model.score.weight.detach()
+
+    def encode(self, text: str) -> Encoding:
+        """Turn a text into tokens, words and ids.
+
+        A literal ``<|endoftext|>`` is read as the characters that it is, never as the special token. A text longer than the
+        context keeps its end, and `Encoding.tokens_cut` says how many tokens were dropped.
+
+        Raises:
+            TextError: not a string, empty, only blanks, more than 100,000 characters, or half of a surrogate pair in it.
+        """
+        _check_text(text)
+        encoded = self.tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True, verbose=False
+        )
+        offsets = tuple((int(start), int(end)) for start, end in encoded["offset_mapping"])
+        cut = max(0, len(offsets) - self.context)
+        offsets = offsets[cut:]
+        return Encoding(
+            text=text,
+            input_ids=torch.tensor(encoded["input_ids"][cut:], dtype=torch.int64),
+            tokens=token_texts(text, offsets),
+            offsets=offsets,
+            words=find_words(text, offsets),
+            tokens_cut=cut,
+        )
+
+    def target(self, target: int | str | None, logits: Tensor) -> tuple[int, int]:
+        """The class to explain and its strongest rival, which together make the margin.
+
+        Args:
+            target: a class index or label. None takes class 1 of two (so that the margin's sign is the verdict), or the
+                predicted class of more.
+            logits: [class]
+
+        Raises:
+            OptionError: there is no such class.
+        """
+        if target is None:
+            target = 1 if len(self.labels) == 2 else int(logits.argmax())
+        if isinstance(target, str):
+            if target not in self.labels:
+                raise OptionError(f"There is no class {target!r}; the classes are {', '.join(self.labels)}.")
+            target = self.labels.index(target)
+        if not 0 <= target < len(self.labels):
+            raise OptionError(f"There is no class {target}; the classes are 0 to {len(self.labels) - 1}.")
+        others = logits.clone()
+        others[target] = -torch.inf
+        return target, int(others.argmax())
+
+
+def _check_text(text: str) -> None:
+    if not isinstance(text, str):
+        raise TextError(f"The text must be a string, not {type(text).__name__}.")
+    if not text.strip():
+        raise TextError("There is no text to read yet. Type at least one word.")
+    if len(text) > MAX_CHARACTERS:
+        raise TextError(f"The text has {len(text):,} characters; shorten it to {MAX_CHARACTERS:,} or fewer.")
+    broken = next((i for i, character in enumerate(text) if "\ud800" <= character <= "\udfff"), None)
+    if broken is not None:
+        raise TextError(f"Character {broken + 1} is half of a surrogate pair, which is no character; remove it.")
+
+
+def bundled_names() -> list[str]:
+    """Names of the classifiers that ship with the project."""
+    return sorted(folder.name for folder in BUNDLED.glob("*") if _architecture(folder).endswith("SequenceClassification"))
+
+
+def load_classifier(source: str | Path = "full", *, device: str = "cpu") -> Classifier:
+    """Load a GPT-2 sequence classifier.
+
+    Args:
+        source: a bundled name (see `bundled_names`), a folder written by ``save_pretrained``, or a hub id such as
+            ``PavanNeerudu/gpt2-finetuned-sst2``. Weights are read from safetensors only and no remote code is run.
+        device: where the model runs; results always come back to the CPU.
+
+    Raises:
+        ModelError: no such model, not a GPT-2 sequence classifier, files missing or damaged, or the hub can't be reached.
+    """
+    name = str(source)
+    folder = BUNDLED / name if name in bundled_names() else Path(source)
+    if folder.is_dir():
+        _check_folder(folder)
+        location = str(folder)
+    elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        location = name
+    else:
+        raise ModelError(f"There is no model {name!r}. Bundled: {', '.join(bundled_names())}. Or give a folder or a hub id.")
+    model, tokenizer = _read(location, name)
+    labels = tuple(str(model.config.id2label[i]) for i in range(model.config.num_labels))
+    card_file = folder / "card.json"
+    card = json.loads(card_file.read_text(encoding="utf-8")) if card_file.is_file() else {}
+    return Classifier(name, model.to(device), tokenizer, labels, card)
+
+
+def _architecture(folder: Path) -> str:
+    """The architecture that a folder's config.json names, or an empty string."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return str((config.get("architectures") or [""])[0])
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def _check_folder(folder: Path) -> None:
+    if not (folder / "config.json").is_file():
+        raise ModelError(f"{folder} holds no config.json. Save the model there with save_pretrained().")
+    if not any(folder.glob("*.safetensors")):
+        pickled = any(folder.glob("pytorch_model*.bin"))
+        found = "only pickled weights, which are not loaded because they can run code" if pickled else "no weights"
+        raise ModelError(f"{folder} holds {found}. Save it with save_pretrained(), which writes safetensors.")
+    if not (folder / "tokenizer.json").is_file() and not (folder / "vocab.json").is_file():
+        raise ModelError(f"{folder} holds no tokenizer. Save it there with tokenizer.save_pretrained().")
+
+
+def _read(location: str, name: str) -> tuple[GPT2ForSequenceClassification, PreTrainedTokenizerBase]:
+    from transformers import AutoConfig, AutoTokenizer, GPT2ForSequenceClassification
+
+    try:
+        config = AutoConfig.from_pretrained(location)
+        if config.model_type != "gpt2":
+            raise ModelError(f"{name} is a {config.model_type} model. Only GPT-2 sequence classifiers can be explained here.")
+        if config.num_labels < 2:
+            raise ModelError(f"{name} has {config.num_labels} output; a classifier needs two classes or more.")
+        model, report = GPT2ForSequenceClassification.from_pretrained(
+            location,
+            config=config,
+            attn_implementation="eager",  # sdpa returns no attention weights
+            dtype=torch.float32,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(location)
+    except ModelError:
+        raise
+    except Exception as error:  # the hub, the safetensors and the JSON readers each raise their own kinds
+        raise ModelError(_loading_message(location, name, error)) from error
+    missing = [key for key in report["missing_keys"] if "attn.bias" not in key and "masked_bias" not in key]
+    if any(key.startswith("score") for key in missing):
+        raise ModelError(f"{name} has no trained head (score.weight). It is a language model, not a classifier: fine-tune it first.")
+    if missing or report["mismatched_keys"]:
+        raise ModelError(f"{name} does not hold all weights; missing or of another shape: {missing or report['mismatched_keys']}.")
+    if not all(torch.isfinite(p).all() for p in model.parameters()):
+        raise ModelError(f"{name} holds weights that are not numbers (NaN or infinite). Train or export it again.")
+    if not tokenizer.is_fast:
+        raise ModelError(f"{name} has no fast tokenizer (tokenizer.json), which is needed to place tokens in the text.")
+    return model.eval().requires_grad_(False), tokenizer
+
+
+def _loading_message(location: str, name: str, error: Exception) -> str:
+    if Path(location).is_dir():
+        return f"The files of {name} can't be read; one is damaged or incomplete. Save or download them again. ({error})"
+    return (
+        f"{name} could not be loaded from the Hugging Face hub: check the id and the network, or use a bundled model "
+        f"({', '.join(bundled_names())}) or a local folder. ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+    )

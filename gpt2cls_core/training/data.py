@@ -1,0 +1,162 @@
+"""Texts and labels for training and measuring.
+
+Every data set is read through `datasets.load_dataset`, by hub name (``stanfordnlp/sst2``) or from a local folder with the
+same layout (``<split>.parquet`` files, the columns ``text`` or ``sentence``, and ``label`` with 0 = negative, 1 = positive).
+
+Three things are done to the text before a model sees it, and nothing else:
+
+- `clean_markup` turns the ``<br />`` of IMDb into line breaks;
+- `naturalise` turns SST-2's tokenised spelling ("it 's", "-lrb-") into the spelling that people type;
+- `vary` (training only) changes case and final punctuation at random, because people type carelessly too.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets import Dataset, load_dataset
+
+from ..errors import DataError
+
+_UNCLOSED = {"`": "'", "``": '"', "''": '"', "-lrb-": "(", "-rrb-": ")", "-lsb-": "[", "-rsb-": "]"}
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledTexts:
+    """Texts with one label each: ``texts[i]`` has label ``labels[i]`` (0 = negative, 1 = positive)."""
+
+    texts: list[str]
+    labels: list[int]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __add__(self, other: LabelledTexts) -> LabelledTexts:
+        return LabelledTexts(self.texts + other.texts, self.labels + other.labels)
+
+    def sample(self, size: int | None, *, seed: int) -> LabelledTexts:
+        """`size` rows without replacement, in random order (all of them where `size` is None or too large)."""
+        order = random.Random(seed).sample(range(len(self)), len(self))[:size]
+        return LabelledTexts([self.texts[i] for i in order], [self.labels[i] for i in order])
+
+
+def load_split(source: str, split: str) -> Dataset:
+    """One split of a data set, by hub name or local folder.
+
+    Raises:
+        DataError: the folder has no file for the split, the hub can't be reached, or the columns are not known ones.
+    """
+    folder = Path(source)
+    try:
+        if folder.is_dir():
+            path = folder / f"{split}.parquet"
+            if not path.is_file():
+                held = ", ".join(sorted(p.stem for p in folder.glob("*.parquet"))) or "no parquet file"
+                raise DataError(f"{source} has no split {split!r} (it holds: {held}).")
+            rows = load_dataset("parquet", data_files={split: str(path)}, split=split)
+        else:
+            rows = load_dataset(source, split=split)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(f"Data set {source!r}, split {split!r}, could not be read: {error}") from error
+    if not {"text", "sentence"} & set(rows.column_names):
+        raise DataError(f"{source} ({split}) needs a column 'text' or 'sentence'; it has {rows.column_names}.")
+    return rows
+
+
+def load_texts(source: str, split: str) -> list[str]:
+    """The cleaned texts of one split, without labels."""
+    rows = load_split(source, split)
+    if "sentence" in rows.column_names:
+        return [naturalise(text) for text in rows["sentence"]]
+    return [clean_markup(text) for text in rows["text"]]
+
+
+def load_labelled(source: str, split: str) -> LabelledTexts:
+    """The cleaned texts of one split with their labels.
+
+    Raises:
+        DataError: there is no label column, a label is not 0 or 1, or only one class occurs.
+    """
+    rows = load_split(source, split)
+    if "label" not in rows.column_names:
+        raise DataError(f"{source} ({split}) has no column 'label'; it has {rows.column_names}.")
+    labels = [int(label) for label in rows["label"]]
+    if set(labels) != {0, 1}:
+        raise DataError(f"{source} ({split}) must hold the labels 0 and 1, both of them; it holds {sorted(set(labels))}.")
+    return LabelledTexts(load_texts(source, split), labels)
+
+
+def clean_markup(text: str) -> str:
+    """IMDb's HTML line breaks as real ones; runs of blanks as one."""
+    text = re.sub(r"\s*(?:<br\s*/?>\s*)+", "\n", text)
+    return re.sub(r"[ \t]+", " ", text).strip()
+
+
+def naturalise(sentence: str) -> str:
+    """SST-2's tokenised lower-case spelling as a person would type it (case is left alone).
+
+    >>> naturalise("it 's a charming and often affecting journey . ")
+    "it's a charming and often affecting journey."
+    >>> naturalise("do n't -lrb- really -rrb- bother ...")
+    "don't (really) bother..."
+    """
+    text = " ".join(_UNCLOSED.get(word, word) for word in sentence.split())
+    text = re.sub(r" (n't|'(?:s|re|ve|ll|d|m))\b", r"\1", text)
+    text = re.sub(r" ([.,;:!?%)\]]+|\.\.\.)", r"\1", text)
+    text = re.sub(r"([(\[$]) ", r"\1", text)
+    text = re.sub(r'" ([^"]*?) "', r'"\1"', text)
+    text = re.sub(r"(^| )' ([^']*?) '(?= |$|[.,;!?])", r"\1'\2'", text)
+    return text.strip()
+
+
+def vary(text: str, generator: random.Random) -> str:
+    """The text as another person might have typed it: case of the first letter, all lower or upper case, final stop or none."""
+    draw = generator.random()
+    if draw < 0.5:
+        text = text[:1].upper() + text[1:]
+    elif draw < 0.52:
+        text = text.upper()
+    elif draw < 0.6:
+        text = text.lower()
+    text = re.sub(r"\bi\b(?=['\s])", "I", text) if generator.random() < 0.7 else text
+    draw = generator.random()
+    if draw < 0.45 and text[-1:].isalnum():
+        text += generator.choices([".", "!", "..."], [8, 2, 1])[0]
+    elif draw > 0.8 and text.endswith("."):
+        text = text.rstrip(".")
+    return text or "."
+
+
+def split_sentences(data: LabelledTexts, *, held_out: int, seed: int) -> tuple[LabelledTexts, LabelledTexts]:
+    """Split SST-2's train phrases so that no held-out sentence has been seen in pieces.
+
+    SST-2 lists every phrase of a sentence as a row of its own, so a random split leaks. Held out are `held_out` full
+    sentences (ten words or more, ending in a full stop); every phrase of three words or more that stands inside one of
+    them, or contains one, leaves the training part.
+
+    Returns:
+        (train, held-out)
+    """
+    full = [i for i, text in enumerate(data.texts) if text.endswith(".") and len(text.split()) >= 10]
+    if len(full) <= held_out:
+        raise DataError(f"Asked to hold out {held_out} full sentences, but there are only {len(full)}.")
+    chosen = set(random.Random(seed).sample(full, held_out))
+    sentences = [data.texts[i] for i in sorted(chosen)]
+    joined = "\n".join(sentences)
+    by_first_words = {" ".join(sentence.split()[:4]): sentence for sentence in sentences}
+
+    def leaks(text: str) -> bool:
+        if len(text.split()) < 3:
+            return False
+        return text in joined or any(start in text and whole in text for start, whole in by_first_words.items())
+
+    kept = [i for i, text in enumerate(data.texts) if i not in chosen and not leaks(text)]
+    return (
+        LabelledTexts([data.texts[i] for i in kept], [data.labels[i] for i in kept]),
+        LabelledTexts(sentences, [data.labels[i] for i in sorted(chosen)]),
+    )

@@ -1,0 +1,141 @@
+"""What each command of `python -m gpt2cls_core.training` can be told, in one light module.
+
+Nothing heavy is imported here, so that ``--help`` answers at once. Every field of a class below is an option of the command
+of the same name: `learning_rate` is ``--learning-rate``, a field without a default is required, and the text beside a field is
+its help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import shlex
+import types
+import typing
+from dataclasses import MISSING, dataclass
+from pathlib import Path
+from typing import Any
+
+__all__ = ["EvaluateOptions", "FinetuneOptions", "PretrainOptions", "ShipOptions", "add_arguments", "command_line", "portable"]
+
+
+def option(text: str, default: Any = MISSING, **more: Any) -> Any:  # noqa: ANN401 - as dataclasses.field
+    """A dataclass field that explains itself on the command line; `more` goes to `add_argument`."""
+    return dataclasses.field(default=default, metadata={"help": text, **more})
+
+
+@dataclass(frozen=True)
+class PretrainOptions:
+    """Everything that decides the outcome of `pretrain`; written beside the model as ``pretrain.json``."""
+
+    data: tuple[str, ...] = option("texts to read, each as SOURCE:SPLIT; a source is a hub name or a folder")
+    probe_data: str = option("SST-2, by hub name or folder: its train split serves to probe for sentiment on the way")
+    output: str = option("folder for checkpoints, tokenizer, curve.json and the final model/")
+    base: str | None = option("go on from this model (folder or hub name) instead of from random weights", None)
+    vocab_size: int = option("size of the byte-level BPE vocabulary that is trained first", 8192)
+    d_model: int = option("width of the residual stream", 256)
+    layers: int = option("number of blocks", 6)
+    heads: int = option("attention heads per block", 8)
+    context: int = option("longest text in tokens", 256)
+    tokens: float = option("length of the run in tokens", 24e6)
+    batch_size: int = option("rows of `context` tokens per step", 16)
+    learning_rate: float = option("peak learning rate of Muon and AdamW", 3e-3)
+    warmup_share: float = option("part of the run in which the learning rate rises", 0.02)
+    decay_share: float = option("part of the run, at its end, in which the learning rate falls to zero", 0.25)
+    measurements: int = option("points on the curve, the untrained body included", 11)
+    seed: int = option("seed of everything random", 0)
+    bf16: bool = option("compute in bfloat16", True)
+    compile: bool = option("torch.compile the model: slower to start, faster to run", False)
+    limit: int | None = option("read only so many texts per split, for a trial", None)
+
+
+@dataclass(frozen=True)
+class FinetuneOptions:
+    """Everything that decides the outcome of `finetune`; written beside the model as ``finetune.json``."""
+
+    base: str = option("the pre-trained model to start from: the model/ folder of pretrain, or a hub name")
+    data: tuple[str, ...] = option("labelled sources, each as SOURCE or SOURCE:PASSES; only the train split is read")
+    output: str = option("folder for checkpoints, curve.json and the final model/")
+    regime: str = option("which weights learn: full = all of them", "full", choices=("full",))
+    from_scratch: bool = option("keep shape and tokenizer of the base, but start from random weights", False)
+    optimizer: str = option("adamw, or muon for the matrices inside the blocks", "adamw", choices=("adamw", "muon"))
+    learning_rate: float = option("peak learning rate; it falls linearly to zero", 3e-4)
+    weight_decay: float = option("weight decay of the matrices", 0.01)
+    warmup_share: float = option("part of the run in which the learning rate rises", 0.06)
+    dropout: float = option("dropout on embeddings, attention and residual branches while training", 0.1)
+    batch_size: int = option("texts per step", 32)
+    measurements: int = option("how often the held-out slices are measured, the end included", 5)
+    seed: int = option("seed of everything random", 0)
+    bf16: bool = option("compute in bfloat16", True)
+    limit: int | None = option("use only so many texts per source, for a trial", None)
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What `evaluate` measures and where it writes."""
+
+    results: str = option("JSON file that the numbers are merged into")
+    data: tuple[str, ...] = option("labelled splits to measure on, each as SOURCE:SPLIT", ())
+    model: tuple[str, ...] = option("classifiers to measure: shipped folders, model/ folders or hub names", ())
+    baselines: bool = option("measure majority class and bag of words on the same splits", True)
+    pretraining: str | None = option("output folder of pretrain whose curve goes into the results", None)
+    limit: int | None = option("use only so many texts per split, for a trial", None)
+
+
+@dataclass(frozen=True)
+class ShipOptions:
+    """What `ship` packs."""
+
+    model: str = option("the model/ folder of pretrain or finetune")
+    name: str = option("name under which it is loaded, such as full or base")
+    to: str = option("folder that holds the shipped models", "assets/models")
+    description: str | None = option("one sentence for the page's header; made from the options where left out", None)
+    shard_mb: int = option("largest size of one weight file, in megabytes", 9)
+
+
+def add_arguments(parser: argparse.ArgumentParser, options: type) -> None:
+    """One command line argument per field of an options class."""
+    hints = typing.get_type_hints(options)
+    for field in dataclasses.fields(options):
+        kind = hints[field.name]
+        if isinstance(kind, types.UnionType):  # int | None
+            kind = typing.get_args(kind)[0]
+        arguments: dict[str, Any] = dict(field.metadata)
+        if field.default is MISSING:
+            arguments["required"] = True
+        else:
+            arguments["default"] = field.default
+            if field.default not in (None, ()) and kind is not bool:
+                arguments["help"] += " (default: %(default)s)"
+        if kind is bool:
+            arguments["action"] = argparse.BooleanOptionalAction
+        elif typing.get_origin(kind) is tuple:
+            arguments |= {"nargs": "+", "type": str}
+        else:
+            arguments["type"] = kind
+        parser.add_argument("--" + field.name.replace("_", "-"), **arguments)
+
+
+def command_line(command: str, options: Any) -> str:  # noqa: ANN401 - any of the classes above
+    """The command that repeats a run: what differs from the defaults, without this machine's folders."""
+    words = ["python", "-m", "gpt2cls_core.training", command]
+    for field in dataclasses.fields(options):
+        value = getattr(options, field.name)
+        if value == field.default:
+            continue
+        flag = "--" + field.name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            words += [flag, *(portable(v) if isinstance(v, str) else f"{v:g}" for v in values)]
+    return shlex.join(words)
+
+
+def portable(path: str) -> str:
+    """A path that says the same on another machine: relative where it lies near the current folder, else its name in ``runs``."""
+    if not Path(path).is_absolute():
+        return path
+    near = os.path.relpath(path)
+    return near if not near.startswith(os.path.join("..", "..")) else f"runs/{Path(path).name}"
