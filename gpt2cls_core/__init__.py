@@ -14,7 +14,7 @@ Importing the package loads torch; transformers and captum wait until a function
 from __future__ import annotations
 
 from .attribution import Attribution, agreement, integrated_gradients
-from .classifier import Classifier, Encoding, bundled_names, load_classifier
+from .classifier import Classifier, Encoding, bundled_folder, bundled_names, load_classifier
 from .errors import DataError, Gpt2clsError, ModelError, OptionError, TextError
 from .predict import HeadProducts, Prediction, head_products, predict, predict_batch
 from .rollout import GradientRollout, Rollout, attention_rollout, gradient_weighted_rollout
@@ -38,6 +38,7 @@ __all__ = [
     "Word",
     "agreement",
     "attention_rollout",
+    "bundled_folder",
     "bundled_names",
     "gradient_weighted_rollout",
     "head_products",

@@ -103,7 +103,7 @@ def integrated_gradients(
     """
     if n_steps != "auto" and (not isinstance(n_steps, int) or n_steps < 1):
         raise OptionError(f'n_steps must be "auto" or a whole number from 1 up, not {n_steps!r}.')
-    encoding = clf.encode(text) if isinstance(text, str) else text
+    encoding = text if isinstance(text, Encoding) else clf.encode(text)
     start = baseline_embedding(clf, len(encoding), baseline)
     end = clf.body.wte.weight[encoding.input_ids.to(clf.model.device)].detach()
     with torch.no_grad():
@@ -126,10 +126,12 @@ def baseline_embedding(clf: Classifier, n_tokens: int, baseline: Baseline) -> Te
     """The start of the path in token-embedding space [pos d_model].
 
     Raises:
-        OptionError: unknown baseline.
+        OptionError: unknown baseline, or "eos" where the tokenizer has no such token.
     """
     wte = clf.body.wte.weight.detach()
     if baseline == "eos":
+        if clf.tokenizer.eos_token_id is None:
+            raise OptionError(f'{clf.name} has no end-of-text token; choose the baseline "zero" or "mean".')
         row = wte[clf.tokenizer.eos_token_id]
     elif baseline == "zero":
         row = torch.zeros_like(wte[0])
@@ -151,7 +153,11 @@ def agreement(attributions: Sequence[Attribution]) -> Tensor:
 
     1 means the same story, 0 none in common. NaN where there is but one word, or no variation.
     """
-    return torch.corrcoef(torch.stack([a.word_scores for a in attributions]).double())
+    scores = torch.stack([a.word_scores for a in attributions]).double()
+    centred = scores - scores.mean(-1, keepdim=True)
+    products = centred @ centred.T
+    size = products.diagonal().sqrt()
+    return (products / (size[:, None] * size)).clamp(-1, 1)
 
 
 def _logits(clf: Classifier, embeddings: Tensor) -> Tensor:

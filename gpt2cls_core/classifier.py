@@ -9,6 +9,7 @@ a trained head, damaged files, weights that are not numbers.
 from __future__ import annotations
 
 import json
+import operator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ from .words import Word, find_words, token_texts
 if TYPE_CHECKING:
     from transformers import GPT2ForSequenceClassification, GPT2Model, PreTrainedTokenizerBase
 
-__all__ = ["BUNDLED", "Classifier", "Encoding", "bundled_names", "load_classifier"]
+__all__ = ["BUNDLED", "Classifier", "Encoding", "bundled_folder", "bundled_names", "encode_text", "load_classifier"]
 
 BUNDLED = Path(__file__).resolve().parents[1] / "assets" / "models"
 MAX_CHARACTERS = 100_000
@@ -114,21 +115,7 @@ class Classifier:
         Raises:
             TextError: not a string, empty, only blanks, more than 100,000 characters, or half of a surrogate pair in it.
         """
-        _check_text(text)
-        encoded = self.tokenizer(
-            text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True, verbose=False
-        )
-        offsets = tuple((int(start), int(end)) for start, end in encoded["offset_mapping"])
-        cut = max(0, len(offsets) - self.context)
-        offsets = offsets[cut:]
-        return Encoding(
-            text=text,
-            input_ids=torch.tensor(encoded["input_ids"][cut:], dtype=torch.int64),
-            tokens=token_texts(text, offsets),
-            offsets=offsets,
-            words=find_words(text, offsets),
-            tokens_cut=cut,
-        )
+        return encode_text(self.tokenizer, text, self.context)
 
     def target(self, target: int | str | None, logits: Tensor) -> tuple[int, int]:
         """The class to explain and its strongest rival, which together make the margin.
@@ -147,11 +134,34 @@ class Classifier:
             if target not in self.labels:
                 raise OptionError(f"There is no class {target!r}; the classes are {', '.join(self.labels)}.")
             target = self.labels.index(target)
+        try:
+            target = int(operator.index(target))
+        except TypeError:
+            raise OptionError(f"A class is a label or a whole number, not {target!r}.") from None
         if not 0 <= target < len(self.labels):
             raise OptionError(f"There is no class {target}; the classes are 0 to {len(self.labels) - 1}.")
         others = logits.clone()
         others[target] = -torch.inf
         return target, int(others.argmax())
+
+
+def encode_text(tokenizer: PreTrainedTokenizerBase, text: str, context: int) -> Encoding:
+    """A text as a model with this tokenizer and context reads it; see `Classifier.encode`."""
+    _check_text(text)
+    encoded = tokenizer(
+        text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True, verbose=False
+    )
+    offsets = tuple((int(start), int(end)) for start, end in encoded["offset_mapping"])
+    cut = max(0, len(offsets) - context)
+    offsets = offsets[cut:]
+    return Encoding(
+        text=text,
+        input_ids=torch.tensor(encoded["input_ids"][cut:], dtype=torch.int64),
+        tokens=token_texts(text, offsets),
+        offsets=offsets,
+        words=find_words(text, offsets),
+        tokens_cut=cut,
+    )
 
 
 def _check_text(text: str) -> None:
@@ -171,6 +181,11 @@ def bundled_names() -> list[str]:
     return sorted(folder.name for folder in BUNDLED.glob("*") if _architecture(folder).endswith("SequenceClassification"))
 
 
+def bundled_folder(name: str) -> Path | None:
+    """The folder of a bundled classifier, or None if no such one ships."""
+    return BUNDLED / name if name in bundled_names() else None
+
+
 def load_classifier(source: str | Path = "full", *, device: str = "cpu") -> Classifier:
     """Load a GPT-2 sequence classifier.
 
@@ -183,7 +198,7 @@ def load_classifier(source: str | Path = "full", *, device: str = "cpu") -> Clas
         ModelError: no such model, not a GPT-2 sequence classifier, files missing or damaged, or the hub can't be reached.
     """
     name = str(source)
-    folder = BUNDLED / name if name in bundled_names() else Path(source)
+    folder = bundled_folder(name) or Path(source)
     if folder.is_dir():
         _check_folder(folder)
         location = str(folder)
@@ -193,9 +208,7 @@ def load_classifier(source: str | Path = "full", *, device: str = "cpu") -> Clas
         raise ModelError(f"There is no model {name!r}. Bundled: {', '.join(bundled_names())}. Or give a folder or a hub id.")
     model, tokenizer = _read(location, name)
     labels = tuple(str(model.config.id2label[i]) for i in range(model.config.num_labels))
-    card_file = folder / "card.json"
-    card = json.loads(card_file.read_text(encoding="utf-8")) if card_file.is_file() else {}
-    return Classifier(name, model.to(device), tokenizer, labels, card)
+    return Classifier(name, model.to(device), tokenizer, labels, _card(folder))
 
 
 def _architecture(folder: Path) -> str:
@@ -205,6 +218,20 @@ def _architecture(folder: Path) -> str:
         return str((config.get("architectures") or [""])[0])
     except (OSError, ValueError, AttributeError):
         return ""
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    """What ``card.json`` says, or nothing where there is none."""
+    file = folder / "card.json"
+    if not file.is_file():
+        return {}
+    try:
+        card = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ModelError(f"{file} is not valid JSON; write it again or remove it. ({error})") from error
+    if not isinstance(card, dict):
+        raise ModelError(f"{file} must hold a JSON object, not a {type(card).__name__}; write it again or remove it.")
+    return card
 
 
 def _check_folder(folder: Path) -> None:
@@ -240,16 +267,29 @@ def _read(location: str, name: str) -> tuple[GPT2ForSequenceClassification, PreT
         raise
     except Exception as error:  # the hub, the safetensors and the JSON readers each raise their own kinds
         raise ModelError(_loading_message(location, name, error)) from error
-    missing = [key for key in report["missing_keys"] if "attn.bias" not in key and "masked_bias" not in key]
+    missing = sorted(key for key in report["missing_keys"] if not _is_mask(key))
     if any(key.startswith("score") for key in missing):
         raise ModelError(f"{name} has no trained head (score.weight). It is a language model, not a classifier: fine-tune it first.")
-    if missing or report["mismatched_keys"]:
-        raise ModelError(f"{name} does not hold all weights; missing or of another shape: {missing or report['mismatched_keys']}.")
+    if missing:
+        raise ModelError(f"{name} does not hold all weights; missing: {', '.join(missing)}.")
+    unread = sorted(key for key in report["unexpected_keys"] if ".h." in f".{key}" and not _is_mask(key))
+    if unread:
+        raise ModelError(f"{name} holds weights that its config.json leaves out, such as {unread[0]}; is n_layer right?")
     if not all(torch.isfinite(p).all() for p in model.parameters()):
         raise ModelError(f"{name} holds weights that are not numbers (NaN or infinite). Train or export it again.")
     if not tokenizer.is_fast:
         raise ModelError(f"{name} has no fast tokenizer (tokenizer.json), which is needed to place tokens in the text.")
+    if tokenizer.vocab_size > model.config.vocab_size:
+        raise ModelError(
+            f"The tokenizer of {name} knows {tokenizer.vocab_size:,} tokens and the model only {model.config.vocab_size:,}; "
+            "they do not belong together. Save the tokenizer that the model was trained with."
+        )
     return model.eval().requires_grad_(False), tokenizer
+
+
+def _is_mask(key: str) -> bool:
+    """Whether a key names the causal mask, which old checkpoints hold though it is no weight."""
+    return key.endswith((".attn.bias", ".attn.masked_bias"))
 
 
 def _loading_message(location: str, name: str, error: Exception) -> str:

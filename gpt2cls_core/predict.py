@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .classifier import Classifier, Encoding
+from .errors import OptionError, TextError
 from .trace import Trace
 
 __all__ = ["HeadProducts", "Prediction", "head_products", "predict", "predict_batch"]
@@ -94,7 +95,7 @@ def predict(clf: Classifier, text: str) -> Prediction:
     Raises:
         TextError: the text can't be read.
     """
-    return predict_batch(clf, [text])[0]
+    return _predict_encoded(clf, [clf.encode(text)], 1)[0]
 
 
 def predict_batch(clf: Classifier, texts: Sequence[str], *, batch_size: int = 32) -> list[Prediction]:
@@ -105,8 +106,21 @@ def predict_batch(clf: Classifier, texts: Sequence[str], *, batch_size: int = 32
 
     Raises:
         TextError: a text can't be read; the message gives its place in `texts`.
+        OptionError: `batch_size` is below 1.
     """
-    encodings = [clf.encode(text) for text in texts]
+    if batch_size < 1:
+        raise OptionError(f"batch_size must be 1 or more, not {batch_size}.")
+    encodings: list[Encoding] = []
+    for place, text in enumerate(texts):
+        try:
+            encodings.append(clf.encode(text))
+        except TextError as error:
+            raise TextError(f"texts[{place}]: {error}") from error
+    return _predict_encoded(clf, encodings, batch_size)
+
+
+def _predict_encoded(clf: Classifier, encodings: Sequence[Encoding], batch_size: int) -> list[Prediction]:
+    """Verdicts in the order of `encodings`."""
     order = sorted(range(len(encodings)), key=lambda i: len(encodings[i]))
     predictions: dict[int, Prediction] = {}
     for start in range(0, len(order), batch_size):

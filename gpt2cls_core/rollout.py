@@ -61,12 +61,14 @@ class GradientRollout:
 
     Attributes:
         relevance: [query key], at least 0; for the last query, how much each token's attended path raises the margin.
+        flow: [layer+1 pos]: relevance of each cell of the grid for the last query; the bottom row is ``relevance[-1]``.
         target, other: the class explained and its strongest rival.
     """
 
     tokens: tuple[str, ...]
     labels: tuple[str, ...]
     relevance: Tensor
+    flow: Tensor
     target: int
     other: int
 
@@ -118,11 +120,9 @@ def gradient_weighted_rollout(clf: Classifier, trace: Trace, *, target: int | st
     with torch.enable_grad(), forward_hooks(*[(block.attn, keep) for block in clf.body.h]):
         margin = margin_of_embeddings(clf, embeddings, chosen, other)[0]
         gradients = torch.autograd.grad(margin, attention)
-    relevance = torch.eye(len(trace.tokens))
-    for weights, gradient in zip(attention, gradients, strict=True):
-        useful = (weights.detach() * gradient)[0].clamp(min=0).mean(0).float().cpu()
-        relevance = relevance + useful @ relevance
-    return GradientRollout(trace.tokens, trace.labels, relevance, chosen, other)
+    useful = [(a.detach() * g)[0].clamp(min=0).mean(0).float().cpu() for a, g in zip(attention, gradients, strict=True)]
+    relevance, flow = _multiply([torch.eye(len(trace.tokens)) + layer for layer in useful])
+    return GradientRollout(trace.tokens, trace.labels, relevance, flow, chosen, other)
 
 
 def _without_sink(attention: Tensor) -> Tensor:
@@ -137,11 +137,15 @@ def _without_sink(attention: Tensor) -> Tensor:
 def _roll(attention: Tensor, residual: float) -> tuple[Tensor, Tensor]:
     """Weights [query key] and flow [layer+1 pos] of head-averaged attention [layer query key]."""
     identity = torch.eye(attention.shape[-1])
-    mixtures = residual * identity + (1 - residual) * attention
-    weights = identity
-    for mixture in mixtures:
-        weights = mixture @ weights
-    flow = [identity[-1]]
-    for mixture in mixtures.flip(0):
-        flow.append(flow[-1] @ mixture)
+    return _multiply([residual * identity + (1 - residual) * layer for layer in attention])
+
+
+def _multiply(layers: list[Tensor]) -> tuple[Tensor, Tensor]:
+    """The product of the layers' matrices, and its last row's way down from the last position [layer+1 pos]."""
+    weights = torch.eye(layers[0].shape[-1])
+    flow = [weights[-1]]
+    for layer in layers:
+        weights = layer @ weights
+    for layer in reversed(layers):
+        flow.append(flow[-1] @ layer)
     return weights, torch.stack(flow[::-1])

@@ -88,7 +88,8 @@ def forward_hooks(*pairs: tuple[nn.Module, object]) -> Iterator[None]:
     """Register forward hooks and remove every one of them, also after an exception."""
     handles: list[torch.utils.hooks.RemovableHandle] = []
     try:
-        handles += [module.register_forward_hook(hook) for module, hook in pairs]
+        for module, hook in pairs:
+            handles.append(module.register_forward_hook(hook))
         yield
     finally:
         for handle in handles:
@@ -105,7 +106,7 @@ def trace(clf: Classifier, text: str | Encoding) -> Trace:
         TextError: the text can't be read.
         ModelError: the model was not loaded with eager attention, so that there are no attention weights.
     """
-    encoding = clf.encode(text) if isinstance(text, str) else text
+    encoding = text if isinstance(text, Encoding) else clf.encode(text)
     blocks = list(clf.body.h)
     resid: list[Tensor] = []
     attn: list[Tensor] = []

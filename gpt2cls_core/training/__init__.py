@@ -1,1 +1,1 @@
-"""t"""
+"""From raw text to a measured classifier: pretrain, finetune, ship, evaluate."""

@@ -1,6 +1,101 @@
+"""The commands of training: `python -m gpt2cls_core.training pretrain | finetune | ship | evaluate`."""
+
 from __future__ import annotations
+
 import argparse
-from .pretrain import PretrainOptions, pretrain
-p=argparse.ArgumentParser(); p.add_argument("cmd"); p.add_argument("--data",nargs="+"); p.add_argument("--probe-data"); p.add_argument("--output"); p.add_argument("--tokens",type=float,default=24e6); p.add_argument("--limit",type=int); p.add_argument("--compile",action="store_true"); p.add_argument("--batch-size",type=int,default=16)
-a=vars(p.parse_args()); a.pop("cmd"); a["data"]=tuple(a["data"])
-pretrain(PretrainOptions(**a))
+import importlib
+import sys
+
+from ..errors import Gpt2clsError
+from .options import EvaluateOptions, FinetuneOptions, PretrainOptions, ShipOptions, add_arguments
+
+_INTRODUCTION = """\
+From raw text to a measured classifier, in four commands that follow one another:
+
+  pretrain   raw text                 -> a small GPT-2 that predicts the next token
+  finetune   that GPT-2, labelled text -> a classifier that reads its verdict at the last token
+  ship       a finished model         -> small files that the app loads
+  evaluate   shipped classifiers      -> accuracy beside baselines, in results.json
+
+A source of data is a name on the Hugging Face Hub (stanfordnlp/imdb) or a folder with one parquet file per split and
+the columns text (or sentence) and label (0 = negative, 1 = positive). A command that was killed goes on where it was
+when it is given again. All of them also run under: accelerate launch -m gpt2cls_core.training COMMAND ...
+"""
+
+_COMMANDS = {
+    "pretrain": (PretrainOptions, "learn to predict the next token", """\
+Trains a byte-level BPE tokenizer and a small GPT-2 on raw text, labels unseen. About ten times on the way it measures
+the loss on held-out text and how well a linear probe reads sentiment from the last token's vector.
+
+In:   texts (--data) and SST-2 for the probe (--probe-data)
+Out:  OUTPUT/model (weights and tokenizer), OUTPUT/curve.json (the measurements), OUTPUT/checkpoints (to resume)
+
+Example:
+  python -m gpt2cls_core.training pretrain --data stanfordnlp/imdb:train stanfordnlp/imdb:unsupervised \\
+      --probe-data stanfordnlp/sst2 --output runs/base
+"""),
+    "finetune": (FinetuneOptions, "learn negative and positive from labelled texts", """\
+Puts a linear head with two rows on the last token's vector of a pre-trained GPT-2 and trains on labelled texts. Of each
+train split 5 % (800 texts at most) are held out, to choose by; other splits are not read.
+
+In:   a base model (--base) and labelled sources (--data), SOURCE:2 meaning two passes over it
+Out:  OUTPUT/model (weights and tokenizer), OUTPUT/curve.json (held-out accuracy), OUTPUT/finetune.json (options,
+result)
+
+Example:
+  python -m gpt2cls_core.training finetune --base runs/base/model --data stanfordnlp/sst2:2 stanfordnlp/imdb \\
+      --output runs/full
+  python -m gpt2cls_core.training finetune --base openai-community/gpt2 --learning-rate 5e-5 --data stanfordnlp/sst2 \\
+      --output runs/gpt2
+"""),
+    "ship": (ShipOptions, "pack a finished model for the app", """\
+Writes weights in 16 bits, in files small enough for a git repository, with tokenizer and a card that says what it is.
+
+In:   the model/ folder of pretrain or finetune (--model)
+Out:  TO/NAME, replaced in one move
+
+Example:
+  python -m gpt2cls_core.training ship --model runs/full/model --name full
+"""),
+    "evaluate": (EvaluateOptions, "measure classifiers and baselines", """\
+Measures accuracy with its 95 % interval (Wilson), beside the majority class and bags of words trained on the same train
+splits, and merges the numbers into a results file. Can also take up the curve of a pre-training run (--pretraining).
+
+In:   classifiers (--model), labelled splits (--data)
+Out:  the results file (--results)
+
+Example:
+  python -m gpt2cls_core.training evaluate --model assets/models/full --data stanfordnlp/sst2:validation \\
+      stanfordnlp/imdb:test --pretraining runs/base --results assets/results.json
+"""),
+}  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    raw = argparse.RawDescriptionHelpFormatter
+    root = argparse.ArgumentParser("gpt2cls_core.training", description=_INTRODUCTION, formatter_class=raw)
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (options, summary, description) in _COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=description, formatter_class=raw)
+        add_arguments(command, options)
+    return root
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; our own errors are one clear line and status 2."""
+    given = vars(parser().parse_args(arguments))
+    name = given.pop("command")
+    options = _COMMANDS[name][0](**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
+    # Only now, because torch and transformers take seconds to import and --help needs neither.
+    run = getattr(importlib.import_module(f"{__package__}.{name}"), name)
+    try:
+        print(f"Written: {run(options)}")
+    except Gpt2clsError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

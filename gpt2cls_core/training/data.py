@@ -1,7 +1,8 @@
 """Texts and labels for training and measuring.
 
-Every data set is read through `datasets.load_dataset`, by hub name (``stanfordnlp/sst2``) or from a local folder with the
-same layout (``<split>.parquet`` files, the columns ``text`` or ``sentence``, and ``label`` with 0 = negative, 1 = positive).
+Every data set is read through `datasets.load_dataset`, by hub name (``stanfordnlp/sst2``) or from a local folder with
+the same layout (``<split>.parquet`` files, the columns ``text`` or ``sentence``, and ``label`` with 0 = negative, 1 =
+positive).
 
 Three things are done to the text before a model sees it, and nothing else:
 
@@ -21,6 +22,19 @@ from datasets import Dataset, load_dataset
 
 from ..errors import DataError
 
+__all__ = [
+    "LabelledTexts",
+    "clean_markup",
+    "load_and_hold_out",
+    "load_labelled",
+    "load_split",
+    "load_texts",
+    "naturalise",
+    "probe_task",
+    "split_sentences",
+    "vary",
+]
+
 _UNCLOSED = {"`": "'", "``": '"', "''": '"', "-lrb-": "(", "-rrb-": ")", "-lsb-": "[", "-rsb-": "]"}
 
 
@@ -36,6 +50,9 @@ class LabelledTexts:
 
     def __add__(self, other: LabelledTexts) -> LabelledTexts:
         return LabelledTexts(self.texts + other.texts, self.labels + other.labels)
+
+    def __getitem__(self, rows: slice) -> LabelledTexts:
+        return LabelledTexts(self.texts[rows], self.labels[rows])
 
     def sample(self, size: int | None, *, seed: int) -> LabelledTexts:
         """`size` rows without replacement, in random order (all of them where `size` is None or too large)."""
@@ -87,8 +104,40 @@ def load_labelled(source: str, split: str) -> LabelledTexts:
         raise DataError(f"{source} ({split}) has no column 'label'; it has {rows.column_names}.")
     labels = [int(label) for label in rows["label"]]
     if set(labels) != {0, 1}:
-        raise DataError(f"{source} ({split}) must hold the labels 0 and 1, both of them; it holds {sorted(set(labels))}.")
+        raise DataError(
+            f"{source} ({split}) must hold the labels 0 and 1, both of them; it holds {sorted(set(labels))}."
+        )
     return LabelledTexts(load_texts(source, split), labels)
+
+
+def load_and_hold_out(source: str, *, limit: int | None = None) -> tuple[LabelledTexts, LabelledTexts]:
+    """The train split of a source in two parts: one to learn from, one to choose by.
+
+    Held out are 5 % of the rows, 800 at most, and always the same ones, whatever the seed of the run. Where the source
+    lists phrases (SST-2, known by its column ``sentence``), full sentences are held out together with all their pieces.
+
+    Args:
+        limit: at most so many texts in either part, for trials.
+
+    Returns:
+        (train, held-out)
+    """
+    data = load_labelled(source, "train")
+    held_out = min(800, max(1, len(data) // 20))
+    if "sentence" in load_split(source, "train").column_names:
+        parts = split_sentences(data, held_out=held_out, seed=0)
+    else:
+        shuffled = data.sample(None, seed=0)
+        parts = shuffled[held_out:], shuffled[:held_out]
+    if limit is not None:
+        parts = parts[0].sample(limit, seed=0), parts[1].sample(limit, seed=0)
+    return parts
+
+
+def probe_task(source: str) -> tuple[LabelledTexts, LabelledTexts]:
+    """The task that pre-training is probed with: 6,000 training rows, and the held-out slice."""
+    train, held_out = load_and_hold_out(source)
+    return train.sample(6000, seed=0), held_out
 
 
 def clean_markup(text: str) -> str:

@@ -1,8 +1,8 @@
 """From labelled texts to training examples: what the model sees, in which order.
 
-A person may type three words or paste three pages, so training shows both. Short texts are retyped a little on every pass
-(`vary`); of long ones every pass shows an end of another length, because the head reads at the end and later a long text is read
-by its end, too.
+A person may type three words or paste three pages, so training shows both. Short texts are retyped a little on every
+pass (`vary`); of long ones every pass shows an end of another length, because the head reads at the end and later a
+long text is read by its end, too.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def make_examples(
 def in_batches(examples: Examples, batch_size: int, *, seed: int, window: int = 100) -> Examples:
     """The examples reordered so that each batch holds texts of like length, and batches come in random order.
 
-    Padding is computed and thrown away, so a batch of like lengths costs less. Examples are shuffled, sorted by length within
-    windows of `window` batches, cut into batches, and the batches are shuffled. An incomplete batch comes last.
+    Padding is computed and thrown away, so a batch of like lengths costs less. Examples are shuffled, sorted by length
+    within windows of `window` batches, cut into batches, and the batches are shuffled. An incomplete batch comes last.
     """
     generator = random.Random(seed)
     order = generator.sample(range(len(examples)), len(examples))

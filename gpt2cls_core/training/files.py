@@ -7,13 +7,39 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..errors import OptionError
+
+__all__ = ["claim_folder", "last_checkpoint", "read_json", "write_json"]
+
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
     """Write JSON in one move, so that a kill leaves the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(partial, path)
+
+
+def read_json(path: Path, default: Any = None) -> Any:  # noqa: ANN401 - whatever JSON can hold
+    """What a JSON file holds, or `default` where there is none."""
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else default
+
+
+def claim_folder(folder: str | Path, options: dict[str, Any], *, may_change: tuple[str, ...] = ("output",)) -> Path:
+    """Make a run's folder, or enter it again with the same options to resume.
+
+    Raises:
+        OptionError: the folder holds a run with other options; going on would mix the two.
+    """
+    folder = Path(folder)
+    options = json.loads(json.dumps(options))  # as it will be read back: tuples are lists
+    before = read_json(folder / "options.json", options)
+    changed = [k for k in options if k not in may_change and options[k] != before.get(k)]
+    if changed:
+        what = ", ".join(f"{k}: {before.get(k)!r} before, {options[k]!r} now" for k in changed)
+        raise OptionError(f"{folder} holds a run with other options ({what}). Choose another --output, or delete it.")
+    write_json(folder / "options.json", options)
+    return folder
 
 
 def last_checkpoint(folder: str | Path) -> str | None:

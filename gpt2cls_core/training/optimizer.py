@@ -1,14 +1,17 @@
 """Muon for the hidden matrices, AdamW for the rest, behind one optimizer.
 
-Muon (Jordan et al. 2024, `torch.optim.Muon`) orthogonalises the momentum of each weight matrix; on small language models
-it learns about twice as much per token as AdamW. It is meant for matrices between hidden states only, so embeddings, biases,
-LayerNorms and the head stay with AdamW (Loshchilov & Hutter 2019).
+Muon (Jordan et al. 2024, `torch.optim.Muon`) orthogonalises the momentum of each weight matrix; on small language
+models it learns about twice as much per token as AdamW. It is meant for matrices between hidden states only, so
+embeddings, biases, LayerNorms and the head stay with AdamW (Loshchilov & Hutter 2019).
 """
 
 from __future__ import annotations
 
 import torch
 from torch import nn
+from transformers import Trainer
+
+__all__ = ["MuonAdamW", "MuonTrainer"]
 
 
 class MuonAdamW(torch.optim.Optimizer):
@@ -54,3 +57,15 @@ class MuonAdamW(torch.optim.Optimizer):
         for optimizer, state in zip(self.inner, state_dict["inner"], strict=True):
             optimizer.load_state_dict(state)
         self.param_groups = [group for optimizer in self.inner for group in optimizer.param_groups]
+
+
+class MuonTrainer(Trainer):
+    """The Hugging Face trainer with `MuonAdamW` in place of its own AdamW."""
+
+    def create_optimizer(self, model: nn.Module | None = None) -> torch.optim.Optimizer:
+        """Called by the trainer when training starts."""
+        if self.optimizer is None:
+            self.optimizer = MuonAdamW(
+                model or self.model, lr=self.args.learning_rate, weight_decay=self.args.weight_decay
+            )
+        return self.optimizer

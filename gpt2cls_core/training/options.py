@@ -1,8 +1,8 @@
 """What each command of `python -m gpt2cls_core.training` can be told, in one light module.
 
-Nothing heavy is imported here, so that ``--help`` answers at once. Every field of a class below is an option of the command
-of the same name: `learning_rate` is ``--learning-rate``, a field without a default is required, and the text beside a field is
-its help.
+Nothing heavy is imported here, so that ``--help`` answers at once. Every field of a class below is an option of the
+command of the same name: `learning_rate` is ``--learning-rate``, a field without a default is required, and the text
+beside a field is its help.
 """
 
 from __future__ import annotations
@@ -17,7 +17,16 @@ from dataclasses import MISSING, dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["EvaluateOptions", "FinetuneOptions", "PretrainOptions", "ShipOptions", "add_arguments", "command_line", "portable"]
+__all__ = [
+    "EvaluateOptions",
+    "FinetuneOptions",
+    "PretrainOptions",
+    "ShipOptions",
+    "add_arguments",
+    "command_line",
+    "portable",
+    "repeat",
+]
 
 
 def option(text: str, default: Any = MISSING, **more: Any) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -63,7 +72,7 @@ class FinetuneOptions:
     learning_rate: float = option("peak learning rate; it falls linearly to zero", 3e-4)
     weight_decay: float = option("weight decay of the matrices", 0.01)
     warmup_share: float = option("part of the run in which the learning rate rises", 0.06)
-    dropout: float = option("dropout on embeddings, attention and residual branches while training", 0.1)
+    dropout: float = option("dropout on embeddings and residual branches while training", 0.1)
     batch_size: int = option("texts per step", 32)
     measurements: int = option("how often the held-out slices are measured, the end included", 5)
     seed: int = option("seed of everything random", 0)
@@ -131,6 +140,14 @@ def command_line(command: str, options: Any) -> str:  # noqa: ANN401 - any of th
             values = value if isinstance(value, tuple) else (value,)
             words += [flag, *(portable(v) if isinstance(v, str) else f"{v:g}" for v in values)]
     return shlex.join(words)
+
+
+def repeat(command: str, record: dict[str, Any]) -> str:
+    """The command behind a run, from the ``pretrain.json`` or ``finetune.json`` that it left."""
+    kind = {"pretrain": PretrainOptions, "finetune": FinetuneOptions}[command]
+    names = {field.name for field in dataclasses.fields(kind)}
+    given = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in names}
+    return command_line(command, kind(**given))
 
 
 def portable(path: str) -> str:

@@ -1,9 +1,9 @@
 """Reading a text at its last token, and nowhere else.
 
-A decoder's last position is the only one that has seen the whole text, so that is where the head reads. Which position that is
-can't be left to guessing: GPT-2 has no padding token of its own, `GPT2ForSequenceClassification` therefore looks for the last id
-that is not the pad id, and where the pad is ``<|endoftext|>`` a text that ends in it is read one token too early. Here texts are
-padded on the right and the index of each last token travels with the batch.
+A decoder's last position is the only one that has seen the whole text, so that is where the head reads. Which position
+that is can't be left to guessing: GPT-2 has no padding token of its own, `GPT2ForSequenceClassification` therefore
+looks for the last id that is not the pad id, and where the pad is ``<|endoftext|>`` a text that ends in it is read one
+token too early. Here texts are padded on the right and the index of each last token travels with the batch.
 """
 
 from __future__ import annotations

@@ -1,20 +1,20 @@
 """Stage one: learn to predict the next token. Nothing here knows of sentiment.
 
-On the way, at about ten points from the untrained body on, two numbers are taken: the loss on held-out text, and the accuracy of
-a linear probe on frozen last-token vectors of held-out SST-2 sentences. Their curve shows sentiment appearing in the last
-vector as a by-product of next-token prediction.
+On the way, at about ten points from the untrained body on, two numbers are taken: the loss on held-out text, and the
+accuracy of a linear probe on frozen last-token vectors of held-out SST-2 sentences. Their curve shows sentiment
+appearing in the last vector as a by-product of next-token prediction.
 """
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch.utils.data import Dataset
 from transformers import (
@@ -24,43 +24,24 @@ from transformers import (
     GPT2LMHeadModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
-    Trainer,
     TrainerCallback,
     TrainingArguments,
     set_seed,
 )
 
-from .data import LabelledTexts, load_labelled, load_texts, split_sentences
-from .files import last_checkpoint, write_json
-from .optimizer import MuonAdamW
-from .probe import last_token_vectors, probe_accuracy
+from ..errors import DataError, ModelError, OptionError
+from .data import load_texts, probe_task
+from .files import claim_folder, last_checkpoint, read_json, write_json
+from .optimizer import MuonTrainer
+from .options import PretrainOptions
+from .pooling import last_token_vectors
+from .probe import probe_accuracy
+
+__all__ = ["END_OF_TEXT", "measuring_steps", "new_model", "pack", "pretrain", "train_tokenizer"]
 
 END_OF_TEXT = "<|endoftext|>"
-
-
-@dataclass(frozen=True)
-class PretrainOptions:
-    """Everything that decides the outcome; written beside the model as ``pretrain.json``."""
-
-    data: tuple[str, ...]  # "source:split", hub name or folder
-    probe_data: str
-    output: str
-    base: str | None = None
-    vocab_size: int = 8192
-    d_model: int = 256
-    layers: int = 6
-    heads: int = 8
-    context: int = 256
-    tokens: float = 24e6
-    batch_size: int = 16
-    learning_rate: float = 3e-3
-    warmup_share: float = 0.02
-    decay_share: float = 0.25
-    measurements: int = 11
-    seed: int = 0
-    bf16: bool = True
-    compile: bool = False
-    limit: int | None = None  # texts read per split, for trials
+HELD_OUT_ROWS = 256
+"""Rows of `context` tokens, 5 % of all at most, whose loss is measured and which are never trained on."""
 
 
 class PackedTokens(Dataset):
@@ -77,7 +58,7 @@ class PackedTokens(Dataset):
         return {"input_ids": ids, "labels": ids}
 
 
-def train_tokenizer(texts: Iterator[str] | list[str], vocab_size: int, context: int) -> PreTrainedTokenizerFast:
+def train_tokenizer(texts: Iterable[str], vocab_size: int, context: int) -> PreTrainedTokenizerFast:
     """A byte-level BPE like GPT-2's own, with ``<|endoftext|>`` as token 0."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -132,88 +113,95 @@ def pack(tokenizer: PreTrainedTokenizerBase, texts: list[str], context: int) -> 
 class Measure(TrainerCallback):
     """At set steps: held-out next-token loss and probe accuracy, appended to ``curve.json``."""
 
-    def __init__(self, options: PretrainOptions, steps: list[int], held_out: np.ndarray, tokenizer) -> None:  # noqa: ANN001
-        self.options, self.steps, self.held_out, self.tokenizer = options, set(steps), held_out, tokenizer
-        train, test = split_sentences(load_labelled(options.probe_data, "train"), held_out=800, seed=0)
-        self.probe: tuple[LabelledTexts, LabelledTexts] = (train.sample(6000, seed=0), test)
+    def __init__(
+        self, options: PretrainOptions, steps: set[int], held_out: np.ndarray, tokenizer: PreTrainedTokenizerBase
+    ) -> None:
+        self.options, self.steps, self.held_out, self.tokenizer = options, steps, held_out, tokenizer
+        self.probe = probe_task(options.probe_data)
         self.path = Path(options.output) / "curve.json"
 
-    def on_train_begin(self, args, state, control, *, model, **_):  # noqa: ANN001, ANN201 - the trainer's protocol
-        if state.global_step == 0:
-            write_json(self.path, [])
+    def on_train_begin(self, args, state, control, *, model, **_):  # noqa: ANN001 - the trainer's protocol
+        """The untrained body is the first point."""
+        if state.global_step == 0 and state.is_world_process_zero:
             self.measure(model, 0)
 
-    def on_step_end(self, args, state, control, *, model, **_):  # noqa: ANN001, ANN201 - the trainer's protocol
-        if state.global_step in self.steps or state.global_step == state.max_steps:
-            self.measure(model, state.global_step)
+    def on_step_end(self, args, state, control, *, model, **_):  # noqa: ANN001 - the trainer's protocol
+        """Measure where it is time to."""
+        if state.is_world_process_zero and (state.global_step in self.steps or state.global_step == state.max_steps):
+            self.measure(model, state.global_step * args.train_batch_size * args.world_size * self.options.context)
 
     @torch.inference_mode()
-    def measure(self, model: GPT2LMHeadModel, step: int) -> None:
-        model = getattr(model, "_orig_mod", model)
+    def measure(self, model: GPT2LMHeadModel, tokens: int) -> None:
+        """Add one point, in place of any later one that a killed run left."""
+        model = getattr(model, "module", model)  # out of the wrapper of several processes
+        model = getattr(model, "_orig_mod", model)  # out of torch.compile's, which would compile again for every length
         model.eval()
         rows = torch.from_numpy(self.held_out.astype(np.int64)).to(model.device)
         losses = [float(model(input_ids=part, labels=part).loss) for part in rows.split(8)]
         context = self.options.context
-        vectors = [last_token_vectors(model.transformer, self.tokenizer, d.texts, max_length=context) for d in self.probe]
+        train, test = [
+            last_token_vectors(model.transformer, self.tokenizer, part.texts, max_length=context) for part in self.probe
+        ]
         point = {
-            "tokens": step * self.options.batch_size * context,
+            "tokens": tokens,
             "held_out_loss": round(float(np.mean(losses)), 4),
-            "probe_accuracy": round(probe_accuracy(vectors[0], self.probe[0], vectors[1], self.probe[1]), 4),
+            "probe_accuracy": round(probe_accuracy(train, self.probe[0], test, self.probe[1]), 4),
         }
         model.train()
-        curve = [p for p in json.loads(self.path.read_text()) if p["tokens"] < point["tokens"]]
-        write_json(self.path, [*curve, point])
+        write_json(self.path, [*(p for p in read_json(self.path, []) if p["tokens"] < tokens), point])
         print(f"\n{point}", flush=True)
 
 
-class PretrainTrainer(Trainer):
-    """The Hugging Face trainer with Muon + AdamW."""
-
-    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
-        if self.optimizer is None:
-            self.optimizer = MuonAdamW(self.model, lr=self.args.learning_rate)
-        return self.optimizer
-
-
-def measuring_steps(total: int, count: int) -> list[int]:
+def measuring_steps(total: int, count: int) -> set[int]:
     """`count` steps from 1 % of the run to its end, evenly spaced on a logarithmic scale."""
-    return sorted({round(step) for step in np.geomspace(max(1, total / 100), total, count)})
+    return {round(step) for step in np.geomspace(max(1, total / 100), total, count)}
 
 
-def pretrain(options: PretrainOptions) -> Path:
-    """Train (or resume) and save model and tokenizer to ``output/model``; returns that folder.
-
-    The learning rate is constant after the warm-up and falls to zero over the last `decay_share` of the steps, so that a run
-    can be resumed with another number of `tokens`.
-    """
-    set_seed(options.seed)
-    output = Path(options.output)
-    output.mkdir(parents=True, exist_ok=True)
+def read_texts(options: PretrainOptions) -> list[str]:
+    """The texts of all sources in random order."""
     texts: list[str] = []
     for source in options.data:
-        name, _, split = source.rpartition(":")
-        texts += load_texts(name, split)[: options.limit]
-    texts = [texts[i] for i in np.random.default_rng(options.seed).permutation(len(texts))]
-    tokenizer_folder = output / "tokenizer"
+        path, _, split = source.rpartition(":")
+        if not path:
+            raise OptionError(f"--data {source!r} must be SOURCE:SPLIT, such as stanfordnlp/imdb:train.")
+        texts += load_texts(path, split)[: options.limit]
+    return [texts[i] for i in np.random.default_rng(options.seed).permutation(len(texts))]
+
+
+def start(options: PretrainOptions, texts: list[str]) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerBase]:
+    """The model to begin with and its tokenizer: those of the base, or new ones.
+
+    Raises:
+        ModelError: the base can't be read.
+    """
     if options.base:
-        model = AutoModelForCausalLM.from_pretrained(options.base, use_safetensors=True)
-        tokenizer = AutoTokenizer.from_pretrained(options.base)
-    else:
-        if not tokenizer_folder.is_dir():
-            train_tokenizer(texts[:30_000], options.vocab_size, options.context).save_pretrained(tokenizer_folder)
-        tokenizer = AutoTokenizer.from_pretrained(tokenizer_folder)
-        model = new_model(options, tokenizer)
-    rows = pack(tokenizer, texts, options.context)
-    held_out, rows = rows[:256], rows[256:]
-    if len(rows) < options.batch_size:
-        raise ValueError(f"Only {len(rows)} rows of {options.context} tokens: not enough for one batch.")
-    steps = max(1, math.ceil(options.tokens / (options.batch_size * options.context)))
-    print(f"{rows.size:,} training tokens; {steps:,} steps; {sum(p.numel() for p in model.parameters()):,} parameters")
-    arguments = TrainingArguments(
-        output_dir=str(output / "checkpoints"),
+        try:
+            model = AutoModelForCausalLM.from_pretrained(options.base, dtype=torch.float32, use_safetensors=True)
+            return model, AutoTokenizer.from_pretrained(options.base)
+        except (OSError, ValueError) as error:
+            raise ModelError(
+                f"No model could be read from {options.base!r}; give a folder or a hub name. {error}"
+            ) from error
+    folder = Path(options.output) / "tokenizer"
+    with PartialState(cpu=not torch.cuda.is_available()).main_process_first():  # one process trains it, all read it
+        if not (folder / "tokenizer_config.json").is_file():
+            train_tokenizer(texts[:30_000], options.vocab_size, options.context).save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return new_model(options, tokenizer), tokenizer
+
+
+def training_arguments(options: PretrainOptions, steps: int) -> TrainingArguments:
+    """The trainer's settings.
+
+    The learning rate is constant after the warm-up and falls to zero over the last `decay_share` of the steps, so that
+    a run can be resumed with another number of `tokens`.
+    """
+    return TrainingArguments(
+        output_dir=str(Path(options.output) / "checkpoints"),
         max_steps=steps,
         per_device_train_batch_size=options.batch_size,
         learning_rate=options.learning_rate,
+        weight_decay=0.01,
         lr_scheduler_type="warmup_stable_decay",
         warmup_steps=round(options.warmup_share * steps),
         lr_scheduler_kwargs={"num_decay_steps": round(options.decay_share * steps)},
@@ -222,18 +210,43 @@ def pretrain(options: PretrainOptions) -> Path:
         bf16=options.bf16,
         torch_compile=options.compile,
         logging_steps=50,
-        save_steps=250,
+        save_steps=max(1, min(250, steps // 4)),
         save_total_limit=2,
         report_to=[],
         seed=options.seed,
         dataloader_drop_last=True,
     )
+
+
+def pretrain(options: PretrainOptions) -> Path:
+    """Train (or resume) and save model and tokenizer to ``output/model``; returns that folder.
+
+    Raises:
+        DataError: the texts do not fill one batch.
+    """
+    output = claim_folder(options.output, vars(options), may_change=("output", "tokens"))
+    set_seed(options.seed)
+    texts = read_texts(options)
+    model, tokenizer = start(options, texts)
+    rows = pack(tokenizer, texts, options.context)
+    held_out = min(HELD_OUT_ROWS, max(1, len(rows) // 20))
+    held_out, rows = rows[:held_out], rows[held_out:]
+    per_step = options.batch_size * PartialState().num_processes
+    if len(rows) < per_step:
+        raise DataError(
+            f"Only {len(rows)} rows of {options.context} tokens to train on, fewer than one batch of {per_step}."
+        )
+    steps = max(1, math.ceil(options.tokens / (per_step * options.context)))
+    weights = model.num_parameters()
+    print(f"{rows.size:,} training tokens; {steps:,} steps; {weights:,} weights", flush=True)
     measure = Measure(options, measuring_steps(steps, options.measurements - 1), held_out, tokenizer)
-    trainer = PretrainTrainer(model, arguments, train_dataset=PackedTokens(rows), callbacks=[measure])
+    arguments = training_arguments(options, steps)
+    trainer = MuonTrainer(model, arguments, train_dataset=PackedTokens(rows), callbacks=[measure])
     trainer.train(resume_from_checkpoint=last_checkpoint(arguments.output_dir))
     if trainer.is_world_process_zero():
         model.config.use_cache = True
         model.save_pretrained(output / "model")
         tokenizer.save_pretrained(output / "model")
-        write_json(output / "pretrain.json", {**vars(options), "training_tokens": int(rows.size)})
+        record = {**vars(options), "training_tokens": int(rows.size), "date": date.today().isoformat()}
+        write_json(output / "pretrain.json", record)
     return output / "model"

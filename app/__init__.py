@@ -1,0 +1,1 @@
+"""The page: a Gradio app over `gpt2cls_core`."""

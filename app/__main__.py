@@ -1,0 +1,5 @@
+"""``python -m app``."""
+
+from .main import main
+
+main()

@@ -1,0 +1,10 @@
+"""The chapters in reading order. Each module has TITLE, `explain` (no Gradio needed) and `render`."""
+
+from . import attribution, predict, rollout
+
+CHAPTERS = (predict, rollout, attribution)
+
+
+def stem(chapter: object) -> str:
+    """The name that module, lesson and test of a chapter share."""
+    return chapter.__name__.rpartition(".")[2]

@@ -1,0 +1,83 @@
+"""Some tokens decide more than others: integrated gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import gradio as gr
+import torch
+
+from gpt2cls_core import Attribution, Classifier, Trace, agreement, integrated_gradients
+
+from ..components.token_strip import strip_value
+from ..figures.bars import token_bars_figure
+from ..lesson import Run, fill, quoted
+from ..models import Shape
+from .frame import Explained, Frame, render_frame, sides
+
+TITLE = "What mattered"
+BASELINES = [("end-of-text tokens", "eos"), ("no embedding (zero)", "zero"), ("the mean embedding", "mean")]
+UNITS = [("words", "words"), ("tokens", "tokens")]
+AGREE = 0.8  # correlation of word scores from which on the baselines are said to agree
+
+
+def explain(clf: Classifier, trace: Trace, *, baseline: str = "eos", unit: str = "words") -> Iterator[Explained]:
+    """Integrated gradients from one baseline; then how far the other baselines agree."""
+    chosen = integrated_gradients(clf, trace.encoding, baseline=baseline)
+    figure, strip = _picture(chosen, unit)
+    takeaway = _takeaway(chosen)
+    yield Explained(figure, strip, takeaway)
+    others = [integrated_gradients(clf, trace.encoding, baseline=name) for _, name in BASELINES if name != baseline]
+    yield Explained(figure, strip, [*takeaway, (" ", False), *_comparison([chosen, *others])])
+
+
+def render(shape: Shape) -> Frame:
+    """Options: the baseline; words or tokens."""
+    return render_frame(
+        "attribution",
+        shape,
+        lambda: {
+            "baseline": gr.Radio(BASELINES, value="eos", label="Baseline: the text that says nothing"),
+            "unit": gr.Radio(UNITS, value="words", label="Show"),
+        },
+    )
+
+
+def _picture(result: Attribution, unit: str) -> tuple[object, dict]:
+    texts = [word.text for word in result.words] if unit == "words" else list(result.tokens)
+    scores = (result.word_scores if unit == "words" else result.scores).tolist()
+    target = result.labels[result.target]
+    figure = token_bars_figure(
+        texts,
+        scores,
+        unit=f"push towards {target} (logits)",
+        alt=f"Integrated gradients for each of {len(texts)} {unit}.",
+    )
+    caption = f"How far each {unit[:-1]} moves the margin towards {target}, in logits:"
+    return figure, strip_value(texts, scores, caption=caption, scale="signed", unit=" logits")
+
+
+def _takeaway(result: Attribution) -> list[Run]:
+    delta = result.convergence_delta
+    top = int(result.word_scores.abs().argmax())
+    names = ["takeaway"] if result.converged else ["takeaway", "takeaway not converged"]
+    return fill(
+        "attribution",
+        *names,
+        **sides(result.labels),
+        top=quoted(result.words[top].text),
+        top_score=float(result.word_scores[top]),
+        total=float(result.scores.sum()),
+        margin_baseline=result.margin_baseline,
+        margin_input=result.margin_input,
+        delta=f"{delta:+.4f}" if abs(delta) >= 1e-4 else "below 0.0001",
+        relative=result.relative_delta,
+        n_steps=result.n_steps,
+    )
+
+
+def _comparison(results: list[Attribution]) -> list[Run]:
+    if len(results[0].words) < 2:
+        return fill("attribution", "takeaway one word")
+    lowest = float(torch.nan_to_num(agreement(results), nan=0.0).min())
+    return fill("attribution", "takeaway agree" if lowest >= AGREE else "takeaway disagree", lowest=lowest)

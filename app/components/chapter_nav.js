@@ -1,0 +1,43 @@
+// props.value: stem of the chapter seen · props.chapters: [[stem, title], …]
+const row = element.querySelector(".chapter-nav");
+const panel = (stem) => document.getElementById("chapter-" + stem);
+
+row.replaceChildren(...props.chapters.map(([stem, title], index) => {
+  const tab = document.createElement("button");
+  tab.type = "button";
+  tab.id = "tab-" + stem;
+  tab.dataset.stem = stem;
+  tab.setAttribute("role", "tab");
+  tab.setAttribute("aria-controls", "chapter-" + stem);
+  tab.textContent = `${index + 1}  ${title}`;
+  tab.onclick = () => pick(stem);
+  tab.onkeydown = (event) => {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    const end = { Home: 0, End: props.chapters.length - 1 }[event.key];
+    if (step === undefined && end === undefined) return;
+    event.preventDefault();
+    const next = end ?? (index + step + props.chapters.length) % props.chapters.length;
+    row.children[next].focus();
+    pick(props.chapters[next][0]);
+  };
+  return tab;
+}));
+
+function show() {
+  for (const [stem] of props.chapters) {
+    const seen = stem === props.value;
+    const tab = document.getElementById("tab-" + stem);
+    tab.setAttribute("aria-selected", seen);
+    tab.tabIndex = seen ? 0 : -1;
+    if (seen) row.scrollTo({ left: tab.offsetLeft - row.clientWidth / 2 + tab.clientWidth / 2 });
+  }
+  document.documentElement.dataset.chapter = props.value;
+}
+function pick(stem) {
+  if (stem === props.value) return;
+  props.value = stem;
+  show();
+  trigger("select", { stem });
+}
+watch("value", show);
+show();

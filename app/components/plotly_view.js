@@ -1,0 +1,52 @@
+// element: this component's node · props.value: {data, layout} · props.source: where plotly.js is · props.dark_of: light → dark colour
+const scroll = element.querySelector(".plot-scroll");
+const plot = element.querySelector(".plot");
+const root = (window.gradio_config && window.gradio_config.root) || "";
+
+// One copy of plotly.js a page; our own reference, because gr.Plot overwrites window.Plotly.
+window.gpt2clsPlotly ??= new Promise((resolve, reject) => {
+  const script = document.createElement("script");
+  script.src = root + props.source;
+  script.onload = () => resolve(window.Plotly);
+  script.onerror = () => reject(new Error("plotly.js could not be loaded"));
+  document.head.appendChild(script);
+});
+
+const isDark = () => document.body.classList.contains("dark");
+function recolour(node) {
+  if (typeof node === "string") return props.dark_of[node] ?? node;
+  if (Array.isArray(node)) return node.map(recolour);
+  if (node && typeof node === "object") return Object.fromEntries(Object.entries(node).map(([k, v]) => [k, recolour(v)]));
+  return node;
+}
+
+let drawnWidth = 0;
+let drawnDark = null;
+async function draw() {
+  const figure = props.value;
+  if (!figure || !figure.layout) { plot.replaceChildren(); return; }
+  const Plotly = await window.gpt2clsPlotly;
+  if (!scroll.clientWidth || figure !== props.value) return; // hidden, or a newer figure is on its way
+  const meta = figure.layout.meta || {};
+  const width = Math.max(scroll.clientWidth, meta.min_width || 0);
+  const coloured = isDark() ? recolour(figure) : figure;
+  const layout = { ...coloured.layout, width, autosize: false };
+  const first = !plot.data;
+  await Plotly.react(plot, structuredClone(coloured.data), structuredClone(layout), {
+    displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: false, scrollZoom: false, doubleClick: false,
+  });
+  plot.setAttribute("aria-label", meta.alt || "");
+  if (first) plot.on("plotly_click", (event) => {
+    const point = event.points[0];
+    trigger("point_click", { x: point.x, y: point.y, customdata: point.customdata });
+  });
+  if (drawnWidth !== width) scroll.scrollLeft = scroll.scrollWidth; // what the head reads is at the right end
+  drawnWidth = width;
+  drawnDark = isDark();
+}
+
+watch("value", draw);
+new ResizeObserver(() => { if (scroll.clientWidth && scroll.clientWidth !== drawnWidth) draw(); }).observe(scroll);
+new MutationObserver(() => { if (drawnDark !== null && drawnDark !== isDark()) draw(); })
+  .observe(document.body, { attributes: true, attributeFilter: ["class"] });
+draw();

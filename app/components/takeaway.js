@@ -1,0 +1,12 @@
+// props.value: [[text, strong], …]
+const box = element.querySelector(".takeaway");
+function draw() {
+  box.hidden = !(props.value && props.value.length);
+  box.replaceChildren(...(props.value || []).map(([text, strong]) => {
+    const run = document.createElement(strong ? "strong" : "span");
+    run.textContent = text;
+    return run;
+  }));
+}
+watch("value", draw);
+draw();

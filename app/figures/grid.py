@@ -1,0 +1,81 @@
+"""The one picture: tokens from left to right, layers from the embedding at the bottom to the last block at the top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import plotly.graph_objects as go
+
+from ..palette import LIGHT
+from .style import ATTENTION, MORE_OR_LESS, SIGNED, base_layout, plain, read_by_the_head, token_axis, token_width
+
+Scale = Literal["signed", "attention", "more-or-less"]
+_SCALES = {"signed": SIGNED, "attention": ATTENTION, "more-or-less": MORE_OR_LESS}
+
+
+def grid_figure(
+    values: np.ndarray,
+    tokens: Sequence[str],
+    *,
+    scale: Scale,
+    unit: str,
+    alt: str,
+    limit: float | None = None,
+    per_cent: bool = False,
+    rows: Sequence[str] | None = None,
+) -> go.Figure:
+    """The grid painted with one number per cell.
+
+    Args:
+        values: [layer+1 pos] from the embedding up, or [layer pos] with `rows` given; NaN leaves a cell empty.
+        scale: "signed" (orange–blue around 0), "attention" (violet from 0), "more-or-less" (grey–violet around 0).
+        unit: what the numbers are; stands beside the colour bar.
+        limit: value of the strongest colour; None takes the largest by size. Colours only: numbers are never scaled.
+        per_cent: show the numbers as per cent.
+    """
+    values = np.asarray(values, np.float32)
+    layers = rows or ["embed", *(f"layer {i}" for i in range(1, len(values)))]
+    limit = limit or float(np.nanmax(np.abs(values), initial=0)) or 1.0
+    shown = ".1%" if per_cent else ".2f"
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=list(range(len(tokens))),
+            y=list(range(len(layers))),
+            zmin=0 if scale == "attention" else -limit,
+            zmax=limit,
+            xgap=2 if len(tokens) < 60 else 1,
+            ygap=2,
+            colorscale=_SCALES[scale],
+            customdata=[[[plain(token, 40), layer] for token in tokens] for layer in layers],
+            hovertemplate=f"“%{{customdata[0]}}” · %{{customdata[1]}}<br>{unit} <b>%{{z:{shown}}}</b><extra></extra>",
+            hoverongaps=False,
+            colorbar={
+                "thickness": 9,
+                "len": 0.85,
+                "outlinewidth": 0,
+                "title": {"text": unit, "side": "right", "font": {"size": 11}},
+                "tickfont": {"size": 11},
+                "tickformat": (".0%" if limit > 0.05 else ".1%") if per_cent else "",
+                "nticks": 5,
+            },
+        )
+    )
+    figure.update_layout(
+        base_layout(height=90 + 34 * len(layers), alt=alt, min_width=token_width(tokens)),
+        xaxis=token_axis(tokens),
+        yaxis={
+            "tickvals": list(range(len(layers))),
+            "ticktext": list(layers),
+            "showgrid": False,
+            "zeroline": False,
+            "fixedrange": True,
+            "range": [-0.5, len(layers) - 0.46],
+            "ticklen": 3,
+            "tickcolor": LIGHT["line"],
+        },
+    )
+    read_by_the_head(figure, x=len(tokens) - 1, y0=len(layers) - 1.5, y1=len(layers) - 0.5)
+    return figure

@@ -1,0 +1,57 @@
+"""Start the page: ``python -m app``, or ``python app/main.py`` as a Space does."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started as a file, only app/ is on the path
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Read the command line, build the page, and serve it until interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python -m app", description="Why can GPT-2 classify a text from its last token? The page."
+    )
+    parser.add_argument(
+        "--model", default="full", help="bundled name, folder, or hub id of a GPT-2 classifier (default: full)"
+    )
+    parser.add_argument(
+        "--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), help="address to listen on"
+    )
+    parser.add_argument(
+        "--port", type=int, default=None, help="port to listen on (default: the first free one from 7860)"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+    chosen = parser.parse_args(arguments)
+    if "/" not in chosen.model or Path(chosen.model).is_dir():
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing to ask the hub for
+
+    from app import models, theme, ui
+    from app.chapters import CHAPTERS, stem
+
+    # The model loads while the server comes up; the first visitor's request waits for whichever is later.
+    threading.Thread(target=models.classifier, args=(chosen.model,), daemon=True).start()
+    demo = ui.build([chosen.model], models.shape(chosen.model))
+    demo.queue(max_size=64).launch(
+        server_name=chosen.host,
+        server_port=chosen.port,
+        inbrowser=not chosen.no_browser and "SPACE_ID" not in os.environ,
+        theme=theme.theme(),
+        css=theme.css(map(stem, CHAPTERS)),
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        enable_monitoring=False,
+        show_error=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""The page: header, text, verdict, and the ordered chapters. Nothing is computed here but the verdict's words."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from gpt2cls_core import Gpt2clsError, Trace
+
+from . import models
+from .chapters import CHAPTERS, stem
+from .components.chapter_nav import ChapterNav
+from .components.example_picker import ExamplePicker
+from .components.verdict import Verdict
+from .urlstate import parse_option, read_query
+
+QUESTION = "How can one last token know the whole sentence?"
+EXAMPLES = Path(__file__).resolve().parents[1] / "assets" / "examples.json"
+FIRST_TEXT = "It starts slowly, but by the end I loved every minute of it."
+ONE_AT_A_TIME = {"concurrency_id": "model", "concurrency_limit": 1}
+
+
+def build(offered: list[str], shape: models.Shape) -> gr.Blocks:
+    """The whole page.
+
+    Args:
+        offered: models to choose from, the default first; loaded on first use.
+        shape: labels, layers and heads of the default model, which the options are made for.
+    """
+    with gr.Blocks(title="gpt2cls · " + QUESTION, analytics_enabled=False) as demo:
+        masthead = gr.HTML(_masthead(""), apply_default_css=False, elem_id="masthead")
+        with gr.Row(elem_classes=["ask"]):
+            with gr.Column(elem_classes=["card", "text-card"]):
+                text = gr.Textbox(
+                    FIRST_TEXT, lines=2, max_lines=6, label="Your text", show_label=False, elem_id="text", container=False,
+                    placeholder="Type a sentence…",
+                )  # fmt: skip
+                with gr.Row(elem_classes=["text-tools"]):
+                    examples = ExamplePicker(_examples(), elem_id="examples")
+                    copy = gr.Button("copy link", elem_id="copy-link", size="sm")
+                    model = gr.Dropdown(
+                        offered, value=offered[0], label="Model", show_label=False, container=False,
+                        visible=len(offered) > 1, elem_id="model",
+                    )  # fmt: skip
+            with gr.Column(elem_classes=["card"]):
+                verdict = Verdict(elem_id="verdict")
+        nav = ChapterNav([(stem(chapter), chapter.TITLE) for chapter in CHAPTERS], elem_id="chapters")
+        frames = {stem(chapter): chapter.render(shape) for chapter in CHAPTERS}
+
+        named = [(name, option) for name in frames for option in frames[name].options]
+        options = [frames[name].options[option] for name, option in named]
+        inputs = [text, model, nav, *options]
+        outputs = [masthead, verdict, *(output for frame in frames.values() for output in frame.outputs)]
+
+        def page(text: str, model: str, chapter: str, *values: Any) -> Iterator[dict]:  # noqa: ANN401
+            """The verdict at once, then the chapter that is seen, as it comes."""
+            frame = frames[chapter] if chapter in frames else next(iter(frames.values()))
+            try:
+                clf, read = models.classifier(model), models.read(model, text)
+            except Gpt2clsError as error:
+                yield {verdict: _unread(str(error))}
+                return
+            yield {verdict: _verdict(read), masthead: _masthead(models.facts(model))}
+            chosen = {option: v for (name, option), v in zip(named, values, strict=True) if name == chapter}
+            explain = next(c.explain for c in CHAPTERS if stem(c) == chapter)
+            for explained in explain(clf, read, **chosen):
+                yield frame.values(explained)
+
+        def open_link(request: gr.Request) -> Iterator[dict]:
+            """Put what the link says into the page, then read it."""
+            query = dict(request.query_params) if request else {}
+            state = read_query(
+                query, text=FIRST_TEXT, models=offered, chapters=list(frames), options={option for _, option in named}
+            )
+            values = [
+                _from_link(component, state.options.get(option)) if name == state.chapter else component.value
+                for (name, option), component in zip(named, options, strict=True)
+            ]
+            yield {text: state.text, model: state.model, nav: state.chapter, **dict(zip(options, values, strict=True))}
+            yield from page(state.text, state.model, state.chapter, *values)
+
+        everything = [*inputs, *outputs]
+        compute = {"show_progress": "hidden", "api_visibility": "private", **ONE_AT_A_TIME}
+        demo.load(open_link, None, everything, **compute)
+        gr.on([text.input], page, inputs, outputs, trigger_mode="always_last", **compute)
+        changes = [nav.select, model.input, *(option.input for option in options)]
+        gr.on(changes, page, inputs, outputs, trigger_mode="always_last", **compute)
+        examples.select(_picked, None, text, **compute).then(page, inputs, outputs, **compute)
+        remember = _remember_script(named)
+        gr.on([text.change, *changes], None, inputs, None, js=remember, api_visibility="private")
+        copy.click(
+            None,
+            None,
+            None,
+            js="() => { navigator.clipboard.writeText(window.location.href); }",
+            api_visibility="private",
+        )
+    return demo
+
+
+def _masthead(facts: str) -> str:
+    # Facts may name a foreign checkpoint, so they are escaped; braces would be read as a template.
+    safe = html.escape(facts).replace("{", "&#123;").replace("$", "&#36;")
+    return f'<header class="masthead"><h1>{QUESTION}</h1><div class="facts">{safe}</div></header>'
+
+
+def _examples() -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for example in json.loads(EXAMPLES.read_text(encoding="utf-8")):
+        groups.setdefault(example["group"], []).append(example["text"])
+    return groups
+
+
+def _picked(event: gr.EventData) -> str:
+    return str(event.text)
+
+
+def _verdict(trace: Trace) -> dict[str, Any]:
+    probabilities = trace.probabilities.tolist()
+    n = len(trace.tokens)
+    count = f"{n} token{'s' if n > 1 else ''}"
+    cut = (
+        f"The model reads {n} tokens at once; the first {trace.tokens_cut} of your text were cut. "
+        "Shorten it to have all of it read."
+        if trace.tokens_cut
+        else ""
+    )
+    if len(trace.labels) == 2:
+        margin = float(trace.logits[1] - trace.logits[0])
+        facts = f"margin {margin:+.2f} · P({trace.labels[1]}) {probabilities[1]:.3f}"
+        sign, place = ("positive" if margin > 0 else "negative"), probabilities[1]
+    else:
+        best = sorted(zip(probabilities, trace.labels, strict=True), reverse=True)[:3]
+        facts = " · ".join(f"{label} {p:.3f}" for p, label in best)
+        sign, place = "", None
+    return {
+        "label": trace.label,
+        "sign": sign,
+        "place": place,
+        "facts": facts,
+        "count": count,
+        "notice": cut,
+        "stale": False,
+    }
+
+
+def _unread(message: str) -> dict[str, Any]:
+    return {"label": "—", "sign": "", "place": None, "facts": "", "count": "", "notice": message, "stale": True}
+
+
+def _from_link(component: gr.components.Component, raw: str | None) -> object:
+    if raw is None:
+        return component.value
+    choices = [value for _, value in getattr(component, "choices", [])]
+    bounds = (component.minimum, component.maximum) if isinstance(component, gr.Slider) else None
+    return parse_option(raw, component.value, choices, bounds)
+
+
+def _remember_script(named: list[tuple[str, str]]) -> str:
+    script = Path(__file__).with_name("page.js").read_text(encoding="utf-8")
+    body = script[script.index("(names") :]
+    return f"(...values) => ({body})({json.dumps(named)}, ...values)"

@@ -1,0 +1,57 @@
+"""What a link says: text, model, chapter and the chapter's options, so that a link reproduces the view.
+
+The query is written by anybody, so everything is checked against what exists and clipped; whatever is off falls back to its
+default, silently, because a stale link should still open.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+MOST_CHARACTERS = 4000  # of a text in a link
+
+
+@dataclass(frozen=True)
+class UrlState:
+    """The checked parts of a link; `options` holds raw strings by name."""
+
+    text: str
+    model: str
+    chapter: str
+    options: dict[str, str]
+
+
+def read_query(
+    query: Mapping[str, str], *, text: str, models: Collection[str], chapters: Collection[str], options: Collection[str]
+) -> UrlState:
+    """Read a query.
+
+    Args:
+        text: the default text.
+        models, chapters: those that exist, the default first.
+        options: names that options may have.
+    """
+    given = query.get("text", "")
+    model, chapter = query.get("model"), query.get("chapter")
+    return UrlState(
+        text=given[:MOST_CHARACTERS] if given.strip() else text,
+        model=model if model in models else next(iter(models)),
+        chapter=chapter if chapter in chapters else next(iter(chapters)),
+        options={name: query[name][:100] for name in options if name in query},
+    )
+
+
+def parse_option(
+    raw: str, default: object, choices: Collection[object] = (), bounds: tuple[float, float] | None = None
+) -> object:
+    """An option's value from its string in a link, of the default's type; the default where it does not fit."""
+    try:
+        if isinstance(default, bool):
+            return {"true": True, "false": False}[raw.lower()]
+        if isinstance(default, int):
+            value = int(raw)
+            return value if bounds is None or bounds[0] <= value <= bounds[1] else default
+    except (KeyError, ValueError):
+        return default
+    return raw if not choices or raw in choices else default

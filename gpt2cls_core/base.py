@@ -1,0 +1,132 @@
+"""The language model that the classifier was before it was fine-tuned.
+
+Pre-training teaches a body to predict the next token: through ``ln_f`` and the *unembedding* (in GPT-2 the token embedding again,
+used backwards) each vector becomes a probability for every token. Fine-tuning puts a head of a few rows in place of that reading.
+With both bodies at hand one can ask of the same cell what it was for before, and what it is for now.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from .classifier import BUNDLED, Encoding, encode_text
+from .errors import ModelError
+from .trace import forward_hooks
+
+if TYPE_CHECKING:
+    from transformers import GPT2LMHeadModel, GPT2Model, PreTrainedTokenizerBase
+
+__all__ = ["LanguageModel", "States", "load_base", "read_states"]
+
+
+@dataclass(frozen=True, eq=False)
+class LanguageModel:
+    """A loaded GPT-2 that predicts the next token: evaluation mode, float32, no gradients to parameters."""
+
+    name: str
+    model: GPT2LMHeadModel
+    tokenizer: PreTrainedTokenizerBase
+
+    def __repr__(self) -> str:
+        return f"LanguageModel({self.name!r}, {self.body.config.n_layer} layers, d_model {self.body.config.n_embd})"
+
+    @property
+    def body(self) -> GPT2Model:
+        """The GPT-2 body."""
+        return self.model.transformer
+
+    @property
+    def unembedding(self) -> Tensor:
+        """What turns a vector into next-token logits [vocabulary d_model]; in GPT-2 the token embedding itself."""
+        return self.model.lm_head.weight.detach()
+
+    def encode(self, text: str) -> Encoding:
+        """Turn a text into tokens, words and ids, as `Classifier.encode` does.
+
+        Raises:
+            TextError: the text can't be read.
+        """
+        return encode_text(self.tokenizer, text, self.body.config.n_positions)
+
+
+@dataclass(frozen=True, eq=False)
+class States:
+    """The residual stream of one text, float32 on the CPU: the part of a `Trace` that needs no head.
+
+    Attributes:
+        encoding: the text, its tokens and ids.
+        resid: [layer+1 pos d_model] BEFORE ``ln_f``; 0 = token + position embedding, last = after the last block.
+    """
+
+    encoding: Encoding
+    resid: Tensor
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        return self.encoding.tokens
+
+
+def load_base(source: str | Path = "base", *, device: str = "cpu") -> LanguageModel:
+    """Load the GPT-2 language model that a classifier started from.
+
+    Args:
+        source: the bundled ``base``, a folder written by ``save_pretrained``, or a hub id such as ``openai-community/gpt2``.
+            Weights are read from safetensors only and no remote code is run.
+        device: where the model runs; results always come back to the CPU.
+
+    Raises:
+        ModelError: it can't be loaded, or is not a GPT-2 language model.
+    """
+    from transformers import AutoConfig, AutoTokenizer, GPT2LMHeadModel
+
+    name = str(source)
+    location = str(BUNDLED / name) if (BUNDLED / name / "config.json").is_file() else name
+    try:
+        config = AutoConfig.from_pretrained(location)
+        head = (config.architectures or ["no model"])[0]
+        if head != "GPT2LMHeadModel":
+            raise ModelError(f"{name} is a {head}. What a vector predicts can be read with a GPT2LMHeadModel only.")
+        model, report = GPT2LMHeadModel.from_pretrained(
+            location, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(location)
+    except ModelError:
+        raise
+    except Exception as error:  # the hub, the safetensors and the JSON readers each raise their own kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"The language model {name} can't be loaded: check name, files and network. ({reason})") from error
+    if report["missing_keys"]:
+        raise ModelError(f"{name} does not hold all weights; missing: {', '.join(sorted(report['missing_keys']))}.")
+    if not all(torch.isfinite(p).all() for p in model.parameters()):
+        raise ModelError(f"{name} holds weights that are not numbers (NaN or infinite). Train or export it again.")
+    if not tokenizer.is_fast:
+        raise ModelError(f"{name} has no fast tokenizer (tokenizer.json), which is needed to place tokens in the text.")
+    return LanguageModel(name, model.eval().requires_grad_(False).to(device), tokenizer)
+
+
+def read_states(model: LanguageModel, text: str | Encoding) -> States:
+    """Run the language model once on one text and keep its residual stream; the counterpart of `trace`.
+
+    Args:
+        text: a text, or one already encoded by `LanguageModel.encode`.
+
+    Raises:
+        TextError: the text can't be read.
+    """
+    encoding = text if isinstance(text, Encoding) else model.encode(text)
+    kept: list[Tensor] = []
+
+    # A forward hook that returns a value replaces the output, so this returns None.
+    def keep(_module: nn.Module, _inputs: object, output: Tensor | tuple) -> None:
+        kept.append((output[0] if isinstance(output, tuple) else output)[0])
+
+    body = model.body
+    with torch.inference_mode(), forward_hooks(*[(module, keep) for module in (body.drop, *body.h)]):
+        body(input_ids=encoding.input_ids[None].to(body.device), use_cache=False)
+    # Cloned outside inference mode, so that the tensor may be used in any computation.
+    return States(encoding, torch.stack(kept).detach().to("cpu", torch.float32).clone())
