@@ -1,8 +1,8 @@
 """The chapters' words, read from ``lessons/<stem>.md``.
 
 Each file has a title line (``# …``) and sections: ``## Question``, ``## Lesson``, ``## Not shown`` and one or more ``## Takeaway``
-(with a name, where there are several). Takeaways are templates: ``{name}`` takes a computed number or a token, ``**…**`` makes a run strong. Filling gives runs of plain
-text, so that nothing that a person typed can become markup.
+(with a name, where there are several). Takeaways are templates: ``{name}`` takes a computed number or a token, ``**…**`` makes
+a run strong. Filling gives runs of plain text, so that nothing that a person typed can become markup.
 """
 
 from __future__ import annotations

@@ -7,6 +7,10 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started as a file, only app/ is on the path
 
@@ -33,16 +37,40 @@ def main(arguments: list[str] | None = None) -> None:
     if "/" not in chosen.model or Path(chosen.model).is_dir():
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing to ask the hub for
 
+    from gpt2cls_core import ModelError
+
+    browser = not chosen.no_browser and "SPACE_ID" not in os.environ
+    try:
+        start(chosen.model, host=chosen.host, port=chosen.port, browser=browser, wait=True)
+    except ModelError as error:
+        sys.exit(str(error))
+
+
+def start(
+    model: str, *, host: str = "127.0.0.1", port: int | None = None, browser: bool = False, wait: bool = False
+) -> tuple[gr.Blocks, str]:
+    """Build the page and serve it.
+
+    Args:
+        model: bundled name, folder, or hub id.
+        wait: serve until interrupted; otherwise return at once.
+
+    Returns:
+        The page and its address.
+    """
     from app import models, theme, ui
     from app.chapters import CHAPTERS, stem
 
+    shape = models.shape(model)
     # The model loads while the server comes up; the first visitor's request waits for whichever is later.
-    threading.Thread(target=models.classifier, args=(chosen.model,), daemon=True).start()
-    demo = ui.build([chosen.model], models.shape(chosen.model))
-    demo.queue(max_size=64).launch(
-        server_name=chosen.host,
-        server_port=chosen.port,
-        inbrowser=not chosen.no_browser and "SPACE_ID" not in os.environ,
+    threading.Thread(target=models.classifier, args=(model,), daemon=True).start()
+    demo = ui.build([model], shape)
+    _, address, _ = demo.queue(max_size=64).launch(
+        server_name=host,
+        server_port=port,
+        inbrowser=browser,
+        prevent_thread_lock=not wait,
+        quiet=not wait,
         theme=theme.theme(),
         css=theme.css(map(stem, CHAPTERS)),
         footer_links=[],
@@ -51,6 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
         enable_monitoring=False,
         show_error=True,
     )
+    return demo, address
 
 
 if __name__ == "__main__":

@@ -15,11 +15,11 @@ LIGHT = {
     "ink": "#1c2230",
     "mute": "#5d6471",
     "zero": "#f6f4ee",
-    "negative": "#c85f14",
+    "negative": "#b8540f",
     "positive": "#2166c4",
     "attention": "#6a4fb6",
     "less": "#6b7a76",
-    "read": "#a87900",
+    "read": "#8f6800",
 }
 DARK = {
     "bg": "#12151b",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -59,7 +60,7 @@ def build(offered: list[str], shape: models.Shape) -> gr.Blocks:
 
         def page(text: str, model: str, chapter: str, *values: Any) -> Iterator[dict]:  # noqa: ANN401
             """The verdict at once, then the chapter that is seen, as it comes."""
-            frame = frames[chapter] if chapter in frames else next(iter(frames.values()))
+            chapter = chapter if chapter in frames else next(iter(frames))
             try:
                 clf, read = models.classifier(model), models.read(model, text)
             except Gpt2clsError as error:
@@ -69,7 +70,7 @@ def build(offered: list[str], shape: models.Shape) -> gr.Blocks:
             chosen = {option: v for (name, option), v in zip(named, values, strict=True) if name == chapter}
             explain = next(c.explain for c in CHAPTERS if stem(c) == chapter)
             for explained in explain(clf, read, **chosen):
-                yield frame.values(explained)
+                yield frames[chapter].values(explained)
 
         def open_link(request: gr.Request) -> Iterator[dict]:
             """Put what the link says into the page, then read it."""
@@ -82,17 +83,23 @@ def build(offered: list[str], shape: models.Shape) -> gr.Blocks:
                 for (name, option), component in zip(named, options, strict=True)
             ]
             yield {text: state.text, model: state.model, nav: state.chapter, **dict(zip(options, values, strict=True))}
-            yield from page(state.text, state.model, state.chapter, *values)
+            if state.text == FIRST_TEXT:  # another text is read when it has changed
+                yield from page(state.text, state.model, state.chapter, *values)
 
         everything = [*inputs, *outputs]
         compute = {"show_progress": "hidden", "api_visibility": "private", **ONE_AT_A_TIME}
         demo.load(open_link, None, everything, **compute)
-        gr.on([text.input], page, inputs, outputs, trigger_mode="always_last", **compute)
-        changes = [nav.select, model.input, *(option.input for option in options)]
+        # `change`, because a Textbox's `input` comes from key presses alone: not when a text is pasted, cut or dictated.
+        gr.on([text.change], page, inputs, outputs, trigger_mode="always_last", **compute)
+        changes = [nav.select, model.input, *(o.change if isinstance(o, gr.Textbox) else o.input for o in options)]
         gr.on(changes, page, inputs, outputs, trigger_mode="always_last", **compute)
-        examples.select(_picked, None, text, **compute).then(page, inputs, outputs, **compute)
+        examples.select(_picked, None, text, **compute)
         remember = _remember_script(named)
         gr.on([text.change, *changes], None, inputs, None, js=remember, api_visibility="private")
+        for frame in frames.values():
+            if frame.token:
+                pressed = frame.strip.token_click(_pressed, None, frame.options[frame.token], **compute)
+                pressed.then(page, inputs, outputs, **compute).then(None, inputs, None, js=remember)
         copy.click(
             None,
             None,
@@ -114,6 +121,10 @@ def _examples() -> dict[str, list[str]]:
     for example in json.loads(EXAMPLES.read_text(encoding="utf-8")):
         groups.setdefault(example["group"], []).append(example["text"])
     return groups
+
+
+def _pressed(event: gr.EventData) -> int:
+    return int(event.back)
 
 
 def _picked(event: gr.EventData) -> str:
@@ -157,7 +168,10 @@ def _from_link(component: gr.components.Component, raw: str | None) -> object:
     if raw is None:
         return component.value
     choices = [value for _, value in getattr(component, "choices", [])]
-    bounds = (component.minimum, component.maximum) if isinstance(component, gr.Slider) else None
+    bounds = None
+    if isinstance(component, (gr.Slider, gr.Number)):
+        low, high = component.minimum, component.maximum
+        bounds = (-math.inf if low is None else low, math.inf if high is None else high)
     return parse_option(raw, component.value, choices, bounds)
 
 

@@ -32,10 +32,10 @@ def read_query(
         models, chapters: those that exist, the default first.
         options: names that options may have.
     """
-    given = query.get("text", "")
+    given = query.get("text", "")[:MOST_CHARACTERS]
     model, chapter = query.get("model"), query.get("chapter")
     return UrlState(
-        text=given[:MOST_CHARACTERS] if given.strip() else text,
+        text=given if given.strip() else text,
         model=model if model in models else next(iter(models)),
         chapter=chapter if chapter in chapters else next(iter(chapters)),
         options={name: query[name][:100] for name in options if name in query},
@@ -46,12 +46,13 @@ def parse_option(
     raw: str, default: object, choices: Collection[object] = (), bounds: tuple[float, float] | None = None
 ) -> object:
     """An option's value from its string in a link, of the default's type; the default where it does not fit."""
+    value: object = raw
     try:
         if isinstance(default, bool):
-            return {"true": True, "false": False}[raw.lower()]
-        if isinstance(default, int):
-            value = int(raw)
-            return value if bounds is None or bounds[0] <= value <= bounds[1] else default
+            value = {"true": True, "false": False}[raw.lower()]
+        elif isinstance(default, (int, float)):
+            value = type(default)(raw)
     except (KeyError, ValueError):
         return default
-    return raw if not choices or raw in choices else default
+    fits = (not choices or value in choices) and (bounds is None or bounds[0] <= value <= bounds[1])
+    return value if fits else default

@@ -14,9 +14,16 @@ Importing the package loads torch; transformers and captum wait until a function
 from __future__ import annotations
 
 from .attribution import Attribution, agreement, integrated_gradients
+from .base import LanguageModel, States, load_base, read_states
+from .cells import vector_at
 from .classifier import Classifier, Encoding, bundled_folder, bundled_names, load_classifier
+from .cloud import SentenceCloud, cloud_sentences, sentence_cloud
 from .errors import DataError, Gpt2clsError, ModelError, OptionError, TextError
+from .geometry import GeometryComparison, NearestWords, compare_geometry, nearest_words
+from .ledger import Ledger, Term, margin_ledger
+from .lens import LensGrid, NextTokenLens, class_lens, next_token_lens, probe_lens
 from .predict import HeadProducts, Prediction, head_products, predict, predict_batch
+from .probes import LensProbes, load_lens_probes
 from .rollout import GradientRollout, Rollout, attention_rollout, gradient_weighted_rollout
 from .trace import Trace, trace
 from .words import Word, sum_by_word
@@ -26,13 +33,23 @@ __all__ = [
     "Classifier",
     "DataError",
     "Encoding",
+    "GeometryComparison",
     "Gpt2clsError",
     "GradientRollout",
     "HeadProducts",
+    "LanguageModel",
+    "Ledger",
+    "LensGrid",
+    "LensProbes",
     "ModelError",
+    "NearestWords",
+    "NextTokenLens",
     "OptionError",
     "Prediction",
     "Rollout",
+    "SentenceCloud",
+    "States",
+    "Term",
     "TextError",
     "Trace",
     "Word",
@@ -40,12 +57,24 @@ __all__ = [
     "attention_rollout",
     "bundled_folder",
     "bundled_names",
+    "class_lens",
+    "cloud_sentences",
+    "compare_geometry",
     "gradient_weighted_rollout",
     "head_products",
     "integrated_gradients",
+    "load_base",
     "load_classifier",
+    "load_lens_probes",
+    "margin_ledger",
+    "nearest_words",
+    "next_token_lens",
     "predict",
     "predict_batch",
+    "probe_lens",
+    "read_states",
+    "sentence_cloud",
     "sum_by_word",
     "trace",
+    "vector_at",
 ]

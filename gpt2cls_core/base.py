@@ -1,8 +1,9 @@
 """The language model that the classifier was before it was fine-tuned.
 
-Pre-training teaches a body to predict the next token: through ``ln_f`` and the *unembedding* (in GPT-2 the token embedding again,
-used backwards) each vector becomes a probability for every token. Fine-tuning puts a head of a few rows in place of that reading.
-With both bodies at hand one can ask of the same cell what it was for before, and what it is for now.
+Pre-training teaches a body to predict the next token: through ``ln_f`` and the *unembedding* (in GPT-2 the token
+embedding again, used backwards) each vector becomes a probability for every token. Fine-tuning puts a head of a few
+rows in place of that reading. With both bodies at hand one can ask of the same cell what it was for before, and what it
+is for now.
 """
 
 from __future__ import annotations
@@ -75,8 +76,8 @@ def load_base(source: str | Path = "base", *, device: str = "cpu") -> LanguageMo
     """Load the GPT-2 language model that a classifier started from.
 
     Args:
-        source: the bundled ``base``, a folder written by ``save_pretrained``, or a hub id such as ``openai-community/gpt2``.
-            Weights are read from safetensors only and no remote code is run.
+        source: the bundled ``base``, a folder written by ``save_pretrained``, or a hub id such as
+            ``openai-community/gpt2``. Weights are read from safetensors only and no remote code is run.
         device: where the model runs; results always come back to the CPU.
 
     Raises:
@@ -99,7 +100,9 @@ def load_base(source: str | Path = "base", *, device: str = "cpu") -> LanguageMo
         raise
     except Exception as error:  # the hub, the safetensors and the JSON readers each raise their own kinds
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"The language model {name} can't be loaded: check name, files and network. ({reason})") from error
+        raise ModelError(
+            f"The language model {name} can't be loaded: check name, files and network. ({reason})"
+        ) from error
     if report["missing_keys"]:
         raise ModelError(f"{name} does not hold all weights; missing: {', '.join(sorted(report['missing_keys']))}.")
     if not all(torch.isfinite(p).all() for p in model.parameters()):

@@ -1,16 +1,19 @@
 """How the verdict forms, along the text and up the layers.
 
-The head is made for one vector, the last token's at the top. But every cell of the grid holds a vector of the same kind, and
-nothing forbids to read it too. That is the *logit lens* (nostalgebraist 2020), here with the classifier's own head:
+The head is made for one vector, the last token's at the top. But every cell of the grid holds a vector of the same
+kind, and nothing forbids to read it too. That is the *logit lens* (nostalgebraist 2020), here with the classifier's own
+head:
 
     margin(layer, pos) = (W[target] − W[other]) · ln_f(resid[layer, pos])
 
-Along the top row this is no approximation. By the causal mask, position t has seen the tokens up to t and nothing else, so its
+Along the top row this is no approximation. By the causal mask, position t has seen the tokens up to t and nothing else,
+so its
 vector is the one that the head would read if the text ended there: the top row is the verdict on every prefix.
 
-Down the layers it is a question put in a foreign language: lower layers were never trained to be read by ``ln_f`` and head,
-and may hold the verdict in other directions. `probe_lens` asks each layer in its own (see `probes`). Where the two differ, the
-raw lens misleads; where the probe reads much, the information is there, but nothing says that the model uses it.
+Down the layers it is a question put in a foreign language: lower layers were never trained to be read by ``ln_f`` and
+head, and may hold the verdict in other directions. `probe_lens` asks each layer in its own (see `probes`). Where the
+two differ, the raw lens misleads; where the probe reads much, the information is there, but nothing says that the model
+uses it.
 
 `next_token_lens` puts a language model's unembedding in the head's place: which word would each cell predict?
 """
@@ -51,8 +54,8 @@ class LensGrid:
 
     Attributes:
         reader: what read the cells: "head" (`class_lens`) or "probe" (`probe_lens`).
-        margins: [layer+1 pos]; 0 = embeddings. With the head, the top row is the margin of every prefix and its last cell the
-            model's own.
+        margins: [layer+1 pos]; 0 = embeddings. With the head, the top row is the margin of every prefix and its last
+            cell the model's own.
         verdicts: the class that wins in each cell, int64 [layer+1 pos].
         target, other: the class explained and its strongest rival on the whole text; the same two in every cell.
     """
@@ -153,8 +156,8 @@ def probe_lens(clf: Classifier, trace: Trace, probes: LensProbes, *, target: int
     Raises:
         OptionError: there is no such class, or the classifier has more than two.
 
-    Caveat: the probes were trained on last tokens. At a word in the middle they read a prefix that ends oddly, as the head
-    does. And a probe tells what a layer holds, not what later layers make of it.
+    Caveat: the probes were trained on last tokens. At a word in the middle they read a prefix that ends oddly, as the
+    head does. And a probe tells what a layer holds, not what later layers make of it.
     """
     if len(clf.labels) != 2:
         raise OptionError(f"Probes tell two classes apart; {clf.name} has {len(clf.labels)}. Use class_lens.")
@@ -176,8 +179,8 @@ def next_token_lens(model: Classifier | LanguageModel, read: Trace | States, *, 
     Raises:
         OptionError: `top` is below 1 or beyond the vocabulary.
 
-    Caveat: of a classifier, this is a reading that fine-tuning no longer asked for. As in `class_lens`, only the top row is
-    one that a model was ever trained to give.
+    Caveat: of a classifier, this is a reading that fine-tuning no longer asked for. As in `class_lens`, only the top
+    row is one that a model was ever trained to give.
     """
     ids, probabilities = next_tokens(model, read.resid.flatten(0, 1), top=top)
     shape = (*read.resid.shape[:2], top)  # (layer+1, pos, top)
@@ -202,11 +205,13 @@ def next_tokens(model: Classifier | LanguageModel, vectors: Tensor, *, top: int)
         (ids, probabilities), each [vector top], the most probable first.
 
     Raises:
-        OptionError: `top` is below 1 or beyond the vocabulary.
+        OptionError: `top` is below 1 or beyond the vocabulary, or the vectors are of another size than the model's.
     """
     unembedding = model.unembedding if isinstance(model, LanguageModel) else model.body.wte.weight.detach()
     if not 1 <= top <= len(unembedding):
         raise OptionError(f"top must lie between 1 and the vocabulary's {len(unembedding):,} tokens, not {top}.")
+    if vectors.shape[-1] != unembedding.shape[1]:
+        raise OptionError(f"{model.name} has vectors of {unembedding.shape[1]} numbers, not {vectors.shape[-1]}.")
     ids, probabilities = [], []
     with torch.no_grad():
         for part in vectors.to(unembedding.device).split(VECTORS_AT_ONCE):
@@ -220,8 +225,8 @@ def next_tokens(model: Classifier | LanguageModel, vectors: Tensor, *, top: int)
 def vocabulary_texts(model: Classifier | LanguageModel, ids: Sequence[int]) -> list[str]:
     """Tokens of the vocabulary as a reader sees them, with the blank before a word.
 
-    A token that is only a part of a character is shown as it stands in the vocabulary, between ⟨ and ⟩; one that the tokenizer
-    does not know, by its number.
+    A token that is only a part of a character is shown as it stands in the vocabulary, between ⟨ and ⟩; one that the
+    tokenizer does not know, by its number.
     """
     tokenizer = model.tokenizer
     distinct = list(dict.fromkeys(ids))

@@ -1,16 +1,17 @@
 """One linear probe per layer, trained and bundled with its classifier.
 
-A linear probe (Alain & Bengio 2016, arXiv:1610.01644) is a logistic regression on vectors that it did not help to make. Used as a
-lens (as Belrose et al. 2023, arXiv:2303.08112, do for next tokens) it asks each layer in that layer's own coordinates, where the
-raw lens asks every layer in the last one's:
+A linear probe (Alain & Bengio 2016, arXiv:1610.01644) is a logistic regression on vectors that it did not help to make.
+Used as a lens (as Belrose et al. 2023, arXiv:2303.08112, do for next tokens) it asks each layer in that layer's own
+coordinates, where the raw lens asks every layer in the last one's:
 
     margin(x) = w_layer · x̂ + b_layer,   x̂ = (x − mean(x)) / sqrt(var(x) + ε)
 
-x̂ is the residual stream normalised as every GPT-2 LayerNorm does before its learned scale and shift: what the next block would
-be given. The head after ``ln_f`` has this very form, so at the last layer the probe could learn the head itself.
+x̂ is the residual stream normalised as every GPT-2 LayerNorm does before its learned scale and shift: what the next
+block would be given. The head after ``ln_f`` has this very form, so at the last layer the probe could learn the head
+itself.
 
-The probes of a model lie in its folder as ``probes.safetensors``, a few kilobytes, with a fingerprint of the head beside which
-they were trained. `python -m gpt2cls_core.training probes` trains them and measures both lenses.
+The probes of a model lie in its folder as ``probes.safetensors``, a few kilobytes, with a fingerprint of the head
+beside which they were trained. `python -m gpt2cls_core.training probes` trains them and measures both lenses.
 """
 
 from __future__ import annotations
@@ -85,10 +86,13 @@ def save_lens_probes(clf: Classifier, probes: LensProbes) -> Path:
 
     folder = bundled_folder(clf.name) or Path(clf.name)
     if not folder.is_dir():
-        raise ModelError(f"{clf.name} is no folder, so its probes have no place. Save the classifier to a folder first.")
+        raise ModelError(
+            f"{clf.name} is no folder, so its probes have no place. Save the classifier to a folder first."
+        )
     partial = folder / f"{FILE}.partial"
     tensors = {"weights": probes.weights.float().contiguous(), "bias": probes.bias.float().contiguous()}
     save_file(tensors, partial, metadata={"head": _fingerprint(clf)})
+    partial.chmod(0o644)  # safetensors writes for the owner alone
     os.replace(partial, folder / FILE)
     return folder / FILE
 

@@ -1,8 +1,8 @@
 """The chapters in reading order. Each module has TITLE, `explain` (no Gradio needed) and `render`."""
 
-from . import attribution, predict, rollout
+from . import attribution, geometry, ledger, lens, predict, rollout
 
-CHAPTERS = (predict, rollout, attribution)
+CHAPTERS = (predict, lens, geometry, rollout, attribution, ledger)
 
 
 def stem(chapter: object) -> str:

@@ -29,12 +29,18 @@ class Explained:
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """The components of one chapter; `options` by their names in `explain` and in the URL."""
+    """The components of one chapter.
+
+    Attributes:
+        options: by their names in `explain` and in the URL.
+        token: the option that a press on the strip sets, counted back from the last token.
+    """
 
     options: Options
     figure: PlotlyView
     strip: TokenStrip
     takeaway: Takeaway
+    token: str | None
 
     @property
     def outputs(self) -> list[gr.components.Component]:
@@ -45,12 +51,13 @@ class Frame:
         return dict(zip(self.outputs, (explained.figure, explained.strip, explained.takeaway), strict=True))
 
 
-def render_frame(stem: str, shape: Shape, options: Callable[[], Options] = dict) -> Frame:
+def render_frame(stem: str, shape: Shape, options: Callable[[], Options] = dict, *, token: str | None = None) -> Frame:
     """Lay a chapter out.
 
     Args:
         shape: of the model; its labels stand in the lesson's words.
         options: makes the chapter's option components (inside the card, above the figure) and names them.
+        token: the option that a press on the strip sets.
     """
     lesson = read_lesson(stem)
     with gr.Column(elem_id=f"chapter-{stem}", elem_classes=["chapter"]), gr.Row(elem_classes=["chapter-row"]):
@@ -67,7 +74,7 @@ def render_frame(stem: str, shape: Shape, options: Callable[[], Options] = dict)
             gr.Markdown(
                 "**What this does not show.** " + with_sides(lesson["not shown"], shape.labels), elem_classes=["small"]
             )
-    return Frame(made, figure, strip, takeaway)
+    return Frame(made, figure, strip, takeaway, token)
 
 
 def with_sides(markdown: str, labels: tuple[str, ...]) -> str:

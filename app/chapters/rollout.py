@@ -89,8 +89,10 @@ def render(shape: Shape) -> Frame:
         shape,
         lambda: {
             "view": gr.Radio(VIEWS, value="beyond", label="Show"),
-            "head": gr.Dropdown(heads, value=0, label="Head, in “attention of the last token”"),
-            "without_sink": gr.Checkbox(False, label="without the sink (the first token)"),
+            "head": gr.Dropdown(heads, value=0, label="Head", elem_classes=["for-attention"]),
+            "without_sink": gr.Checkbox(
+                False, label="without the sink (the first token)", elem_classes=["for-rollout"]
+            ),
         },
     )
 
@@ -128,10 +130,11 @@ def _below_top(grid: torch.Tensor) -> float:
 
 
 def _takeaway(trace: Trace, rollout: Rollout, gradient: GradientRollout) -> list[Run]:
+    if len(trace.tokens) == 1:
+        return fill("rollout", "takeaway one token", first=quoted(trace.tokens[0]))
     beyond = rollout.beyond[-1]
     gained, lost = int(beyond.argmax()), int(beyond.argmin())
-    earlier = gradient.relevance[-1, :-1]
-    useful = quoted(trace.tokens[int(earlier.argmax())]) if len(earlier) else "itself"
+    useful = int(gradient.relevance[-1, :-1].argmax())
     return fill(
         "rollout",
         "takeaway",
@@ -146,5 +149,5 @@ def _takeaway(trace: Trace, rollout: Rollout, gradient: GradientRollout) -> list
         loss=100 * float(beyond[lost]),
         sink=float(trace.attention[:, :, -1, 0].mean()),
         target=gradient.labels[gradient.target],
-        useful=useful,
+        useful=quoted(trace.tokens[useful]),
     )

@@ -1,4 +1,4 @@
-// element: this component's node · props.value: {data, layout} · props.source: where plotly.js is · props.dark_of: light → dark colour
+// element: this component's node · props.value: {data, layout, frames} · props.source: where plotly.js is · props.dark_of: light → dark colour
 const scroll = element.querySelector(".plot-scroll");
 const plot = element.querySelector(".plot");
 const root = (window.gradio_config && window.gradio_config.root) || "";
@@ -35,12 +35,15 @@ async function draw() {
   await Plotly.react(plot, structuredClone(coloured.data), structuredClone(layout), {
     displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: false, scrollZoom: false, doubleClick: false,
   });
+  // Plotly.react takes no frames: the old ones go, the figure's own come.
+  if (plot._transitionData?._frames?.length) await Plotly.deleteFrames(plot);
+  if (figure.frames?.length) await Plotly.addFrames(plot, structuredClone(coloured.frames));
   plot.setAttribute("aria-label", meta.alt || "");
   if (first) plot.on("plotly_click", (event) => {
     const point = event.points[0];
     trigger("point_click", { x: point.x, y: point.y, customdata: point.customdata });
   });
-  if (drawnWidth !== width) scroll.scrollLeft = scroll.scrollWidth; // what the head reads is at the right end
+  if (drawnWidth !== width && meta.from_the_right) scroll.scrollLeft = scroll.scrollWidth;
   drawnWidth = width;
   drawnDark = isDark();
 }

@@ -19,7 +19,8 @@ class PlotlyView(ScriptedHTML):
     """Shows a `plotly.graph_objects.Figure`.
 
     ``layout.meta["alt"]`` is the text for screen readers, ``layout.meta["min_width"]`` the width in pixels below which the figure
-    scrolls sideways. Clicking a point triggers ``point_click`` with x, y and customdata.
+    scrolls sideways, from the right end if ``layout.meta["from_the_right"]``. Clicking a point triggers ``point_click`` with x, y
+    and customdata.
     """
 
     def __init__(self, **props: Any) -> None:  # noqa: ANN401

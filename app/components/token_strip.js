@@ -21,7 +21,7 @@ function draw() {
     token.setAttribute("aria-label", [item.text.trim() || "blank", item.label, last ? "read by the head" : ""].filter(Boolean).join(", "));
     token.style.setProperty("--share", Math.abs(item.share));
     token.dataset.sign = item.share >= 0 ? "positive" : "negative";
-    token.onclick = () => trigger("token_click", { index });
+    token.onclick = () => trigger("token_click", { index, back: value.items.length - 1 - index });
     return token;
   }));
 }

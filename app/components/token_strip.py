@@ -11,7 +11,7 @@ Scale = Literal["signed", "attention", "more-or-less", "plain"]
 
 
 class TokenStrip(ScriptedHTML):
-    """Shows what `strip_value` gives; a click triggers ``token_click`` with ``index``."""
+    """Shows what `strip_value` gives; a click triggers ``token_click`` with ``index`` and ``back``, the same from the end."""
 
     def __init__(self, **props: Any) -> None:  # noqa: ANN401
         super().__init__("token_strip", template='<div class="strip-caption"></div><div class="strip"></div>', **props)

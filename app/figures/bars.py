@@ -29,7 +29,7 @@ def waterfall_figure(names: Sequence[str], values: Sequence[float], *, total: st
                 "line": {"width": [0] * len(values) + [3], "color": LIGHT["read"]},
             },
             customdata=[plain(name, 40) for name in [*names, total]],
-            hovertemplate=f"%{{customdata}}<br>{unit} <b>%{{y:+.3f}}</b><extra></extra>",
+            hovertemplate=f"%{{customdata}}<br>{plain(unit, 60)} <b>%{{y:+.3f}}</b><extra></extra>",
         )
     )
     ticks = {
@@ -41,7 +41,7 @@ def waterfall_figure(names: Sequence[str], values: Sequence[float], *, total: st
         "fixedrange": True,
     }
     figure.update_layout(
-        base_layout(height=320, alt=alt, min_width=120 + 22 * len(values)),
+        base_layout(height=320, alt=alt, min_width=120 + 22 * len(values), from_the_right=True),
         xaxis=ticks,
         yaxis=_value_axis(unit),
         bargap=0.18,
@@ -55,13 +55,16 @@ def token_bars_figure(tokens: Sequence[str], scores: Sequence[float], *, unit: s
         go.Bar(
             x=list(range(len(tokens))),
             y=list(scores),
-            marker={"color": [LIGHT["positive"] if s >= 0 else LIGHT["negative"] for s in scores]},
+            marker={
+                "color": [LIGHT["positive"] if s >= 0 else LIGHT["negative"] for s in scores],
+                "line": {"width": 0},  # Plotly's own template draws a light outline, on dark pages too
+            },
             customdata=[plain(token, 40) for token in tokens],
-            hovertemplate=f"“%{{customdata}}”<br>{unit} <b>%{{y:+.3f}}</b><extra></extra>",
+            hovertemplate=f"“%{{customdata}}”<br>{plain(unit, 60)} <b>%{{y:+.3f}}</b><extra></extra>",
         )
     )
     figure.update_layout(
-        base_layout(height=300, alt=alt, min_width=token_width(tokens)),
+        base_layout(height=300, alt=alt, min_width=token_width(tokens), from_the_right=True),
         xaxis=token_axis(tokens),
         yaxis=_value_axis(unit),
         bargap=0.25,
@@ -71,7 +74,7 @@ def token_bars_figure(tokens: Sequence[str], scores: Sequence[float], *, unit: s
 
 def _value_axis(unit: str) -> dict:
     return {
-        "title": {"text": unit, "font": {"size": 11}, "standoff": 6},
+        "title": {"text": plain(unit, 60), "font": {"size": 11}, "standoff": 6},
         "gridcolor": LIGHT["line"],
         "zerolinecolor": LIGHT["mute"],
         "zerolinewidth": 1,

@@ -25,6 +25,7 @@ def grid_figure(
     limit: float | None = None,
     per_cent: bool = False,
     rows: Sequence[str] | None = None,
+    texts: Sequence[Sequence[str]] | None = None,
 ) -> go.Figure:
     """The grid painted with one number per cell.
 
@@ -34,8 +35,10 @@ def grid_figure(
         unit: what the numbers are; stands beside the colour bar.
         limit: value of the strongest colour; None takes the largest by size. Colours only: numbers are never scaled.
         per_cent: show the numbers as per cent.
+        texts: [layer+1][pos] a word to write into each cell.
     """
     values = np.asarray(values, np.float32)
+    unit = plain(unit, 60)  # may name a foreign model's label
     layers = rows or ["embed", *(f"layer {i}" for i in range(1, len(values)))]
     limit = limit or float(np.nanmax(np.abs(values), initial=0)) or 1.0
     shown = ".1%" if per_cent else ".2f"
@@ -52,6 +55,9 @@ def grid_figure(
             customdata=[[[plain(token, 40), layer] for token in tokens] for layer in layers],
             hovertemplate=f"“%{{customdata[0]}}” · %{{customdata[1]}}<br>{unit} <b>%{{z:{shown}}}</b><extra></extra>",
             hoverongaps=False,
+            text=[[plain(text, 8) for text in row] for row in texts] if texts else None,
+            texttemplate="%{text}" if texts else None,
+            textfont={"size": 10},
             colorbar={
                 "thickness": 9,
                 "len": 0.85,
@@ -64,7 +70,9 @@ def grid_figure(
         )
     )
     figure.update_layout(
-        base_layout(height=90 + 34 * len(layers), alt=alt, min_width=token_width(tokens)),
+        base_layout(
+            height=90 + 34 * len(layers), alt=alt, min_width=150 + 44 * len(tokens) if texts else token_width(tokens)
+        ),
         xaxis=token_axis(tokens),
         yaxis={
             "tickvals": list(range(len(layers))),
@@ -78,4 +86,35 @@ def grid_figure(
         },
     )
     read_by_the_head(figure, x=len(tokens) - 1, y0=len(layers) - 1.5, y1=len(layers) - 0.5)
+    return figure
+
+
+def matrix_figure(values: np.ndarray, columns: Sequence[str], rows: Sequence[str], *, unit: str, alt: str) -> go.Figure:
+    """Signed numbers in a table that is not the grid: no token axis, and no cell that the head reads.
+
+    Args:
+        values: [row column], row 0 at the bottom.
+    """
+    values = np.asarray(values, np.float32)
+    limit = float(np.abs(values).max(initial=0)) or 1.0
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=list(columns),
+            y=list(rows),
+            zmin=-limit,
+            zmax=limit,
+            xgap=2,
+            ygap=2,
+            colorscale=SIGNED,
+            texttemplate="%{z:.1f}",
+            textfont={"size": 10},
+            hovertemplate=f"%{{y}}, %{{x}}<br>{unit} <b>%{{z:+.3f}}</b><extra></extra>",
+            showscale=False,
+        )
+    )
+    axis = {"showgrid": False, "zeroline": False, "fixedrange": True, "tickcolor": LIGHT["line"]}
+    figure.update_layout(
+        base_layout(height=90 + 34 * len(rows), alt=alt, min_width=80 + 46 * len(columns)), xaxis=axis, yaxis=axis
+    )
     return figure

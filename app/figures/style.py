@@ -22,8 +22,14 @@ def plain(text: str, most: int = 14) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def base_layout(*, height: int, alt: str, min_width: int = 0, **more: object) -> dict:
-    """Layout without background, title or drag; `alt` is read out by screen readers."""
+def base_layout(*, height: int, alt: str, min_width: int = 0, from_the_right: bool = False) -> dict:
+    """Layout without background, title or drag.
+
+    Args:
+        alt: read out by screen readers.
+        min_width: in pixels; on a narrower page the figure scrolls sideways.
+        from_the_right: then show its right end first, where the head reads.
+    """
     return {
         "height": height,
         "margin": {"l": 58, "r": 12, "t": 26, "b": 54},
@@ -33,8 +39,7 @@ def base_layout(*, height: int, alt: str, min_width: int = 0, **more: object) ->
         "hoverlabel": {"bgcolor": LIGHT["card"], "font": {"color": LIGHT["ink"]}, "bordercolor": LIGHT["line"]},
         "showlegend": False,
         "dragmode": False,
-        "meta": {"alt": alt, "min_width": min_width},
-        **more,
+        "meta": {"alt": alt, "min_width": min_width, "from_the_right": from_the_right},
     }
 
 

@@ -164,7 +164,7 @@ def naturalise(sentence: str) -> str:
 
 
 def vary(text: str, generator: random.Random) -> str:
-    """The text as another person might have typed it: case of the first letter, all lower or upper case, final stop or none."""
+    """The text as another person might have typed it: another case, a final stop or none."""
     draw = generator.random()
     if draw < 0.5:
         text = text[:1].upper() + text[1:]
@@ -197,12 +197,14 @@ def split_sentences(data: LabelledTexts, *, held_out: int, seed: int) -> tuple[L
     chosen = set(random.Random(seed).sample(full, held_out))
     sentences = [data.texts[i] for i in sorted(chosen)]
     joined = "\n".join(sentences)
-    by_first_words = {" ".join(sentence.split()[:4]): sentence for sentence in sentences}
+    by_start: dict[str, list[str]] = {}  # four words find the few sentences worth comparing
+    for sentence in sentences:
+        by_start.setdefault(" ".join(sentence.split()[:4]), []).append(sentence)
 
     def leaks(text: str) -> bool:
         if len(text.split()) < 3:
             return False
-        return text in joined or any(start in text and whole in text for start, whole in by_first_words.items())
+        return text in joined or any(s in text for start, those in by_start.items() if start in text for s in those)
 
     kept = [i for i, text in enumerate(data.texts) if i not in chosen and not leaks(text)]
     return (

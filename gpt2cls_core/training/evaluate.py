@@ -69,7 +69,8 @@ def evaluate(options: EvaluateOptions) -> Path:
     if options.baselines and tests:
         sources = {name: source for name, (source, _) in splits.items()}
         for name, entry in measure_baselines(sources, tests, options.limit).items():
-            results.setdefault("baselines", {}).setdefault(name, {}).update(entry)
+            kept = results.setdefault("baselines", {}).setdefault(name, {"accuracy": {}})
+            kept["accuracy"].update(entry)
     if options.pretraining:
         results["pretraining"] = read_pretraining(Path(options.pretraining))
     write_json(path, results)

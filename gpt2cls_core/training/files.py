@@ -43,6 +43,6 @@ def claim_folder(folder: str | Path, options: dict[str, Any], *, may_change: tup
 
 
 def last_checkpoint(folder: str | Path) -> str | None:
-    """The newest complete trainer checkpoint in `folder`; one that a kill cut short lacks its state file and is passed over."""
+    """The newest whole checkpoint in `folder`; one that a kill cut short lacks its state file and is passed over."""
     complete = [p for p in Path(folder).glob("checkpoint-*") if (p / "trainer_state.json").is_file()]
     return str(max(complete, key=lambda p: int(p.name.rpartition("-")[2]))) if complete else None

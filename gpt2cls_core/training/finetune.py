@@ -24,6 +24,8 @@ from transformers import (
     PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
+    TrainerControl,
+    TrainerState,
     TrainingArguments,
     set_seed,
 )
@@ -97,7 +99,9 @@ class HeldOut(TrainerCallback):
     ) -> None:
         self.path, self.steps, self.parts, self.tokenizer = path, steps, parts, tokenizer
 
-    def on_step_end(self, args, state, control, *, model, **_):  # noqa: ANN001 - the trainer's protocol
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, *, model: nn.Module, **_: object
+    ) -> None:
         """Measure where it is time to."""
         if state.global_step in self.steps and state.is_world_process_zero:
             point = {"step": state.global_step, "accuracy": self.measure(model)}

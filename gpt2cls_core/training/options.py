@@ -151,7 +151,7 @@ def repeat(command: str, record: dict[str, Any]) -> str:
 
 
 def portable(path: str) -> str:
-    """A path that says the same on another machine: relative where it lies near the current folder, else its name in ``runs``."""
+    """A path that means something on another machine: relative if it lies near by, else its name in ``runs``."""
     if not Path(path).is_absolute():
         return path
     near = os.path.relpath(path)

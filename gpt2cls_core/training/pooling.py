@@ -20,7 +20,7 @@ __all__ = ["LastTokenClassifier", "collate", "encode", "last_token_hidden", "las
 
 
 def encode(tokenizer: PreTrainedTokenizerBase, texts: list[str], *, max_length: int) -> list[np.ndarray]:
-    """Token ids of each text, int32; longer texts keep their last `max_length` tokens, an empty one is one end-of-text token."""
+    """Token ids of each text, int32: its last `max_length`, or one end-of-text token where it is empty."""
     encoded = tokenizer(texts, return_attention_mask=False, verbose=False)["input_ids"]
     return [np.asarray(ids[-max_length:] or [tokenizer.eos_token_id], np.int32) for ids in encoded]
 

@@ -8,23 +8,22 @@ appearing in the last vector as a by-product of next-token prediction.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
 import numpy as np
 import torch
 from accelerate import PartialState
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-from torch.utils.data import Dataset
+from torch import nn
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
     GPT2Config,
     GPT2LMHeadModel,
     PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
     TrainerCallback,
+    TrainerControl,
+    TrainerState,
     TrainingArguments,
     set_seed,
 )
@@ -36,46 +35,12 @@ from .optimizer import MuonTrainer
 from .options import PretrainOptions
 from .pooling import last_token_vectors
 from .probe import probe_accuracy
+from .tokens import PackedTokens, pack, train_tokenizer
 
-__all__ = ["END_OF_TEXT", "measuring_steps", "new_model", "pack", "pretrain", "train_tokenizer"]
+__all__ = ["measuring_steps", "new_model", "pretrain"]
 
-END_OF_TEXT = "<|endoftext|>"
 HELD_OUT_ROWS = 256
 """Rows of `context` tokens, 5 % of all at most, whose loss is measured and which are never trained on."""
-
-
-class PackedTokens(Dataset):
-    """All texts joined by the end-of-text token and cut into rows of equal length [row context]."""
-
-    def __init__(self, rows: np.ndarray) -> None:
-        self.rows = rows
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
-        ids = torch.from_numpy(self.rows[index].astype(np.int64))
-        return {"input_ids": ids, "labels": ids}
-
-
-def train_tokenizer(texts: Iterable[str], vocab_size: int, context: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE like GPT-2's own, with ``<|endoftext|>`` as token 0."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.post_processor = processors.ByteLevel(trim_offsets=False)
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=vocab_size, special_tokens=[END_OF_TEXT], initial_alphabet=alphabet)
-    tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        bos_token=END_OF_TEXT,
-        eos_token=END_OF_TEXT,
-        pad_token=END_OF_TEXT,
-        unk_token=END_OF_TEXT,
-        model_max_length=context,
-        clean_up_tokenization_spaces=False,
-    )
 
 
 def new_model(options: PretrainOptions, tokenizer: PreTrainedTokenizerBase) -> GPT2LMHeadModel:
@@ -98,18 +63,6 @@ def new_model(options: PretrainOptions, tokenizer: PreTrainedTokenizerBase) -> G
     return GPT2LMHeadModel(config)
 
 
-def pack(tokenizer: PreTrainedTokenizerBase, texts: list[str], context: int) -> np.ndarray:
-    """uint16 or int32 [row context]; what does not fill the last row is dropped."""
-    stream: list[np.ndarray] = []
-    dtype = np.uint16 if len(tokenizer) < 2**16 else np.int32
-    for start in range(0, len(texts), 2000):
-        encoded = tokenizer(texts[start : start + 2000], return_attention_mask=False)["input_ids"]
-        stream += [np.asarray([*ids, tokenizer.eos_token_id], dtype) for ids in encoded]
-    joined = np.concatenate(stream)
-    rows = len(joined) // context
-    return joined[: rows * context].reshape(rows, context)
-
-
 class Measure(TrainerCallback):
     """At set steps: held-out next-token loss and probe accuracy, appended to ``curve.json``."""
 
@@ -120,18 +73,22 @@ class Measure(TrainerCallback):
         self.probe = probe_task(options.probe_data)
         self.path = Path(options.output) / "curve.json"
 
-    def on_train_begin(self, args, state, control, *, model, **_):  # noqa: ANN001 - the trainer's protocol
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, *, model: nn.Module, **_: object
+    ) -> None:
         """The untrained body is the first point."""
         if state.global_step == 0 and state.is_world_process_zero:
             self.measure(model, 0)
 
-    def on_step_end(self, args, state, control, *, model, **_):  # noqa: ANN001 - the trainer's protocol
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, *, model: nn.Module, **_: object
+    ) -> None:
         """Measure where it is time to."""
         if state.is_world_process_zero and (state.global_step in self.steps or state.global_step == state.max_steps):
             self.measure(model, state.global_step * args.train_batch_size * args.world_size * self.options.context)
 
     @torch.inference_mode()
-    def measure(self, model: GPT2LMHeadModel, tokens: int) -> None:
+    def measure(self, model: nn.Module, tokens: int) -> None:
         """Add one point, in place of any later one that a killed run left."""
         model = getattr(model, "module", model)  # out of the wrapper of several processes
         model = getattr(model, "_orig_mod", model)  # out of torch.compile's, which would compile again for every length
@@ -224,7 +181,7 @@ def pretrain(options: PretrainOptions) -> Path:
     Raises:
         DataError: the texts do not fill one batch.
     """
-    output = claim_folder(options.output, vars(options), may_change=("output", "tokens"))
+    output = claim_folder(options.output, vars(options), may_change=("output", "tokens", "compile"))
     set_seed(options.seed)
     texts = read_texts(options)
     model, tokenizer = start(options, texts)

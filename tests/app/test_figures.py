@@ -1,0 +1,220 @@
+"""Figures show the numbers as they are, in the palette's colours, and nothing in them can be markup."""
+
+from __future__ import annotations
+
+import json
+import re
+from html import unescape
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from app.figures.bars import token_bars_figure, waterfall_figure
+from app.figures.grid import grid_figure
+from app.figures.style import CLEAR, plain
+from app.palette import LIGHT
+
+TOKENS = ["<b>bold</b>", " &amp;", "a\nb\t\x00"]
+VALUES = np.array([[0.5, -2.0, 0.25], [0.125, 1.0, -8.0]], np.float32)
+MARKUP = "<a href='x'>&lt;"
+
+
+def grid(**options) -> go.Figure:
+    return grid_figure(VALUES, TOKENS, **{"scale": "signed", "unit": "logits", "alt": "a grid", **options})
+
+
+FIGURES = {
+    "signed grid": grid,
+    "attention grid": lambda **o: grid(scale="attention", **o),
+    "more-or-less grid": lambda **o: grid(scale="more-or-less", **o),
+    "grid of words": lambda **o: grid(texts=[TOKENS, TOKENS], **o),
+    "token bars": lambda **o: token_bars_figure(TOKENS, [1.0, -2.0, 0.0], **{"unit": "logits", "alt": "bars", **o}),
+    "waterfall": lambda **o: waterfall_figure(
+        TOKENS, [1.0, -2.0, 0.0], **{"total": "<i>sum</i>", "unit": "logits", "alt": "a waterfall", **o}
+    ),
+}
+EVERY_FIGURE = pytest.mark.parametrize("figure", FIGURES.values(), ids=FIGURES.keys())
+
+
+def strings(node: object) -> list[str]:
+    """All strings in a figure's JSON but those of Plotly's own template."""
+    if isinstance(node, str):
+        return [node]
+    if isinstance(node, dict):
+        return [s for key, value in node.items() if key != "template" for s in strings(value)]
+    return [s for value in node for s in strings(value)] if isinstance(node, list) else []
+
+
+# --- every figure ---
+
+
+@EVERY_FIGURE
+def test_every_colour_is_in_the_palette_so_that_a_dark_page_can_swap_it(figure):
+    colours = {s for s in strings(json.loads(figure().to_json())) if re.match(r"#[0-9a-fA-F]{3,8}$|rgba?\(|hsla?\(", s)}
+    assert len(colours) > 3
+    assert colours - {CLEAR} <= set(LIGHT.values())
+
+
+@EVERY_FIGURE
+def test_the_ground_is_clear_and_the_words_are_ink(figure):
+    layout = figure().layout
+    assert (layout.paper_bgcolor, layout.plot_bgcolor, layout.font.color) == (CLEAR, CLEAR, LIGHT["ink"])
+
+
+@EVERY_FIGURE
+def test_a_figure_says_what_it_shows_to_those_who_cannot_see_it(figure):
+    meta = figure(alt="What it shows").layout.meta
+    assert meta["alt"] == "What it shows"
+    assert meta["min_width"] > 0
+
+
+@EVERY_FIGURE
+def test_no_token_can_be_markup_anywhere(figure):
+    everything = strings(json.loads(figure().to_json()))
+    assert "&lt;b&gt;bold&lt;/b&gt;" in everything
+    for string in everything:
+        ours = string.replace("<br>", "").replace("<b>%", "%").replace("</b><extra></extra>", "")  # our own hover lines
+        assert "<" not in ours, string
+
+
+@EVERY_FIGURE
+def test_a_unit_that_names_a_label_can_be_no_markup(figure):
+    everything = strings(json.loads(figure(unit=MARKUP).to_json()))
+    assert not [string for string in everything if MARKUP in string]
+    assert [string for string in everything if plain(MARKUP, 60) in string]
+
+
+@EVERY_FIGURE
+def test_a_figure_can_be_neither_dragged_nor_zoomed_so_that_a_finger_scrolls_the_page(figure):
+    layout = figure().layout
+    assert layout.dragmode is False
+    assert layout.xaxis.fixedrange and layout.yaxis.fixedrange
+
+
+# --- the grid ---
+
+
+def test_grid_holds_the_values_unchanged():
+    assert grid().data[0].z.tolist() == VALUES.tolist()
+
+
+@pytest.mark.parametrize(
+    ("scale", "limit", "ends"),
+    [("signed", None, (-8, 8)), ("more-or-less", None, (-8, 8)), ("attention", None, (0, 8)), ("signed", 1.0, (-1, 1))],
+)
+def test_only_the_ends_of_the_colour_scale_follow_the_values(scale, limit, ends):
+    heatmap = grid(scale=scale, limit=limit).data[0]
+    assert (heatmap.zmin, heatmap.zmax) == ends
+    assert heatmap.z.tolist() == VALUES.tolist()
+
+
+@pytest.mark.parametrize(
+    ("scale", "low", "high"),
+    [("signed", "negative", "positive"), ("more-or-less", "less", "attention"), ("attention", "zero", "attention")],
+)
+def test_a_scale_runs_from_its_low_to_its_high_colour_with_zero_where_zero_is(scale, low, high):
+    heatmap = grid(scale=scale).data[0]
+    colours = dict(heatmap.colorscale)
+    zero = (0 - heatmap.zmin) / (heatmap.zmax - heatmap.zmin)
+    assert (colours[0.0], colours[zero], colours[1.0]) == (LIGHT[low], LIGHT["zero"], LIGHT[high])
+
+
+def test_grid_of_zeros_or_of_nothing_has_a_scale_all_the_same():
+    for value in (0.0, np.nan):
+        heatmap = grid_figure(np.full((2, 3), value), TOKENS, scale="signed", unit="", alt="").data[0]
+        assert (heatmap.zmin, heatmap.zmax) == (-1, 1)
+
+
+def test_tokens_run_from_left_to_right_and_layers_from_the_embedding_up():
+    layout = grid().layout
+    assert list(layout.xaxis.ticktext) == [plain(token) for token in TOKENS]
+    assert list(layout.yaxis.ticktext) == ["embed", "layer 1"]
+    assert layout.xaxis.range[0] < layout.xaxis.range[1]
+    assert layout.yaxis.range[0] < layout.yaxis.range[1]
+
+
+def test_rows_can_be_named():
+    assert list(grid(rows=["layer 1", "layer 2"]).layout.yaxis.ticktext) == ["layer 1", "layer 2"]
+
+
+def test_the_top_right_cell_is_framed_as_the_one_that_the_head_reads():
+    figure = grid()
+    (frame,) = figure.layout.shapes
+    assert (frame.x0, frame.x1, frame.y0, frame.y1) == (1.5, 2.5, 0.5, 1.5)  # the cell of token 2 in row 1
+    assert frame.line.color == LIGHT["read"]
+    (annotation,) = figure.layout.annotations
+    assert annotation.text == "read by the head"
+
+
+def test_hover_names_token_and_layer_of_its_cell():
+    heatmap = grid().data[0]
+    assert list(heatmap.customdata[1][0]) == ["&lt;b&gt;bold&lt;/b&gt;", "layer 1"]
+    assert "%{customdata[0]}" in heatmap.hovertemplate
+    assert "%{customdata[1]}" in heatmap.hovertemplate
+
+
+@pytest.mark.parametrize(("per_cent", "shown"), [(False, "%{z:.2f}"), (True, "%{z:.1%}")])
+def test_hover_gives_the_number_in_its_unit(per_cent, shown):
+    assert shown in grid(per_cent=per_cent).data[0].hovertemplate
+
+
+def test_more_tokens_take_more_width_so_that_each_label_can_be_read():
+    def width(n: int) -> int:
+        return grid_figure(np.zeros((2, n)), ["t"] * n, scale="signed", unit="", alt="").layout.meta["min_width"]
+
+    assert width(200) - width(100) >= 100 * 15
+
+
+# --- bars ---
+
+
+def test_token_bars_hold_the_scores_unchanged_with_the_colour_of_their_sign():
+    (bars,) = token_bars_figure(["a", "b", "c"], [1.5, -2.25, 0.0], unit="", alt="").data
+    assert list(bars.y) == [1.5, -2.25, 0.0]
+    assert list(bars.marker.color) == [LIGHT["positive"], LIGHT["negative"], LIGHT["positive"]]
+
+
+def test_a_waterfall_lays_its_summands_end_to_end_and_ends_with_their_sum():
+    (bars,) = waterfall_figure(["a", "b", "c"], [1.5, -2.25, 0.5], total="sum", unit="", alt="").data
+    assert list(bars.y) == [1.5, -2.25, 0.5, -0.25]
+    assert list(bars.base) == [0.0, 1.5, -0.75, 0.0]
+    assert bars.customdata[-1] == "sum"
+    assert list(bars.marker.color)[-2:] == [LIGHT["positive"], LIGHT["negative"]]
+
+
+def test_only_the_sum_of_a_waterfall_is_framed_as_what_the_head_says():
+    (bars,) = waterfall_figure(["a", "b"], [1.0, 2.0], total="sum", unit="", alt="").data
+    assert [width > 0 for width in bars.marker.line.width] == [False, False, True]
+    assert bars.marker.line.color == LIGHT["read"]
+
+
+# --- labels ---
+
+
+@pytest.mark.parametrize(
+    ("token", "label"),
+    [
+        ("<b>", "&lt;b&gt;"),
+        ("&lt;", "&amp;lt;"),
+        (" film", "film"),
+        ("  ", "␣"),
+        ("", "␣"),
+        ("\n", "⏎"),
+        ("\t", "⇥"),
+        ("\x00\x1b", "··"),
+        ("\u200d\ufe0f", "ZWJVS"),
+        ("😀", "😀"),
+        ("שלום", "שלום"),
+        ("{{x}} ${y}", "{{x}} ${y}"),
+    ],
+)
+def test_a_label_shows_the_token_as_it_is(token, label):
+    assert plain(token) == label
+
+
+@pytest.mark.parametrize("token", ["x" * 300, "<" * 300, "&" * 300])
+def test_a_long_label_is_cut_before_it_is_escaped(token):
+    label = plain(token, 10)
+    assert len(unescape(label)) == 10
+    assert label.endswith("…")
