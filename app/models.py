@@ -67,6 +67,9 @@ def classifier(name: str) -> Classifier:
 
 @lru_cache(maxsize=4)
 def _classifier(name: str) -> Classifier:
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # of weights, which load in half a second
     return load_classifier(name)
 
 

@@ -1,8 +1,7 @@
 """One cell of the grid: a layer and a position, checked.
 
 Everything here is drawn on one grid, tokens from left to right, layers from the embedding (0) up. As in Python, an
-index may count
-from the end: layer −1, position −1 is the cell at the top right, the only vector that the head reads.
+index may count from the end: layer −1, position −1 is the cell at the top right, the only vector that the head reads.
 """
 
 from __future__ import annotations

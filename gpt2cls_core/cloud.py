@@ -20,15 +20,15 @@ import torch
 from torch import Tensor, nn
 
 from .classifier import BUNDLED, Classifier, Encoding
-from .errors import OptionError
+from .errors import OptionError, TextError
 from .lens import head_logits
 from .probes import normalised
+from .separation import cross_validated_accuracy, shuffled_labels, stratified_folds
 from .trace import Trace, forward_hooks
 
 __all__ = ["SentenceCloud", "cloud_sentences", "last_token_states", "sentence_cloud"]
 
 SENTENCES = BUNDLED.parent / "cloud.json"
-PENALTY = 1.0  # of the ridge, as a share of the vectors' mean squared length: strong, as d_model exceeds the sentences
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,12 +50,10 @@ class SentenceCloud:
         vectors: residual stream at each sentence's last token, before ``ln_f`` [layer+1 sentence d_model].
         coordinates: [layer+1 sentence 2]
         axes, offset, epsilon: the projection, [2 d_model], [2] and LayerNorm's ε.
-        variance_shown: share of the sentences' variance (after ``ln_f``) that lies in the plane of the picture
-            [layer+1].
+        variance_shown: share of the sentences' variance after ``ln_f`` that lies in the picture's plane [layer+1].
         head_accuracy: share of sentences that the head gets right when it reads this layer through ``ln_f`` [layer+1].
         separation: cross-validated accuracy of a linear classifier fitted in each layer [layer+1].
-        control: the same with shuffled labels [layer+1 shuffle]: what `separation` is worth when there is nothing to
-            find.
+        control: the same with shuffled labels [layer+1 shuffle]: what it is when there is nothing to find.
         target, other: the class on the right of the picture, and on the left.
     """
 
@@ -122,25 +120,21 @@ def sentence_cloud(
         seed: of the shuffles.
 
     Raises:
-        TextError: a sentence can't be read.
-        OptionError: not one label per sentence, no such class, too few sentences for `folds`, or no shuffles.
+        TextError: a sentence can't be read; the message gives its place.
+        OptionError: not one label per sentence, no such class, too few sentences for `folds`, or fewer than 2 shuffles.
     """
     if len(labels) != len(sentences):
-        raise OptionError(
-            f"Give one label per sentence: there are {len(sentences)} sentences and {len(labels)} labels."
-        )
+        raise OptionError(f"Give one label per sentence, not {len(labels)} for {len(sentences)}.")
     n_classes = len(clf.labels)
     classes = torch.tensor([clf.target(label, torch.zeros(n_classes))[0] for label in labels], dtype=torch.int64)
-    parts = _folds(classes, folds)
-    if shuffles < 1:
-        raise OptionError(f"shuffles must be 1 or more, not {shuffles}.")
-    encodings = [clf.encode(sentence) for sentence in sentences]
+    parts = stratified_folds(classes, folds)
+    truths = torch.cat([classes[None], shuffled_labels(classes, parts, shuffles, seed=seed)])
+    encodings = _encode(clf, sentences)
     vectors = last_token_states(clf, encodings)
     logits = head_logits(clf, vectors)
     chosen, other = clf.target(target, logits[-1].mean(0))
     axes, offset, variance_shown = _plane(clf, vectors, chosen, other)
-    truths = torch.cat([classes[None], _shuffled(classes, parts, shuffles, seed)])
-    accuracy = _separation(normalised(clf, vectors), truths, parts)
+    accuracy = cross_validated_accuracy(normalised(clf, vectors), truths, parts)
     return SentenceCloud(
         sentences=tuple(sentences),
         labels=clf.labels,
@@ -181,6 +175,16 @@ def last_token_states(clf: Classifier, encodings: Sequence[Encoding], *, batch_s
     return torch.stack([torch.cat(layer)[place] for layer in kept]).clone()
 
 
+def _encode(clf: Classifier, sentences: Sequence[str]) -> list[Encoding]:
+    encodings: list[Encoding] = []
+    for place, sentence in enumerate(sentences):
+        try:
+            encodings.append(clf.encode(sentence))
+        except TextError as error:
+            raise TextError(f"sentences[{place}]: {error}") from error
+    return encodings
+
+
 def _keep_last(kept: list[Tensor], last: Tensor) -> Callable[[nn.Module, object, Tensor | tuple], None]:
     """A hook that keeps a block's output [batch pos d_model] at each text's last token."""
 
@@ -193,7 +197,7 @@ def _keep_last(kept: list[Tensor], last: Tensor) -> Callable[[nn.Module, object,
 
 
 def _plane(clf: Classifier, vectors: Tensor, target: int, other: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The projection: axes [2 d_model] on normalised vectors, offset [2], and the share of variance it shows [layer+1]."""
+    """The projection: axes [2 d_model] on normalised vectors, offset [2], and the variance it shows [layer+1]."""
     scale, shift = (p.detach().double().cpu() for p in (clf.body.ln_f.weight, clf.body.ln_f.bias))
     head = (clf.score[target] - clf.score[other]).double().cpu()
     read = normalised(clf, vectors).double() * scale + shift  # (layer+1, sentence, d_model), after ln_f
@@ -205,57 +209,6 @@ def _plane(clf: Classifier, vectors: Tensor, target: int, other: int) -> tuple[T
     axes, offset = torch.stack([head, second]), torch.stack([torch.zeros_like(mean), -mean])
     offset = ((offset + shift) * axes).sum(-1)
     centred = read - read.mean(1, keepdim=True)
-    shown = (centred @ torch.stack([unit, second]).T).square().sum((1, 2)) / centred.square().sum((1, 2)).clamp(
-        min=1e-12
-    )
-    return (axes * scale).float(), offset.float(), shown.float()
-
-
-def _folds(classes: Tensor, folds: int) -> Tensor:
-    """The fold of each sentence [sentence]; every fold has its share of each class, in the order given."""
-    sizes = classes.bincount()
-    sizes = sizes[sizes > 0]
-    if folds < 2 or len(sizes) < 2 or sizes.min() < folds:
-        raise OptionError(
-            f"Cross-validation in {folds} folds needs 2 folds and 2 classes or more, and {folds} sentences of each class; "
-            f"there are {sizes.tolist()}."
-        )
-    part = torch.empty_like(classes)
-    for c in classes.unique():
-        part[classes == c] = torch.arange(int((classes == c).sum())) % folds
-    return part
-
-
-def _shuffled(classes: Tensor, parts: Tensor, shuffles: int, seed: int) -> Tensor:
-    """Labels shuffled within each fold, which keeps its share of each class [shuffle sentence]."""
-    generator = torch.Generator().manual_seed(seed)
-    shuffled = classes.repeat(shuffles, 1)
-    for row in shuffled:
-        for part in parts.unique():
-            members = (parts == part).nonzero().flatten()
-            row[members] = classes[members[torch.randperm(len(members), generator=generator)]]
-    return shuffled
-
-
-def _separation(vectors: Tensor, truths: Tensor, parts: Tensor) -> Tensor:
-    """Cross-validated accuracy [layer labelling] of a ridge classifier on vectors [layer sentence d_model].
-
-    One row of weights per class is fitted to its 0/1 indicator by least squares with a penalty, in its dual form, which
-    needs one system of equations per layer and fold for all labellings `truths` [labelling sentence] at once:
-
-        α = (K + λ I)⁻¹ (Y − mean Y),   K = X Xᵀ,   scores(x) = x Xᵀ α + mean Y,   λ = PENALTY · trace(K) / n
-    """
-    right = torch.zeros(len(vectors), len(truths))
-    indicators = nn.functional.one_hot(truths).double()  # (labelling, sentence, class)
-    flat = indicators.permute(1, 0, 2).flatten(1)  # (sentence, labelling × class)
-    for part in parts.unique():
-        train, test = parts != part, parts == part
-        mean = vectors[:, train].double().mean(1, keepdim=True)
-        x, held_out = vectors[:, train].double() - mean, vectors[:, test].double() - mean
-        gram = x @ x.mT  # (layer, train, train)
-        penalty = PENALTY * gram.diagonal(dim1=1, dim2=2).mean(-1).clamp(min=1e-12)
-        share = flat[train].mean(0)
-        alpha = torch.linalg.solve(gram + penalty[:, None, None] * torch.eye(gram.shape[-1]), flat[train] - share)
-        scores = (held_out @ x.mT @ alpha + share).unflatten(-1, (len(truths), -1))  # (layer, test, labelling, class)
-        right += (scores.argmax(-1) == truths[:, test].T).sum(1)
-    return right / truths.shape[1]
+    shown = (centred @ torch.stack([unit, second]).T).square().sum((1, 2))
+    whole = centred.square().sum((1, 2)).clamp(min=1e-12)
+    return (axes * scale).float(), offset.float(), (shown / whole).float()

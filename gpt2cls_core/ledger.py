@@ -2,8 +2,8 @@
 
 The last vector is a sum. Token and position embedding start it; each block's heads and MLP add to it (Elhage et al.
 2021, "A mathematical framework for transformer circuits"). The head reads it by a dot product, so the margin is the
-same sum, read term by
-term: *direct logit attribution*. Only ``ln_f`` stands between, and it is linear once its scale is given:
+same sum, read term by term: *direct logit attribution*. Only ``ln_f`` stands between, and it is linear once its scale
+is given:
 
     margin = u · x + w · β,   u = centre(γ ⊙ w) / σ,   w = W[target] − W[other]
 
@@ -14,8 +14,8 @@ remains: the terms add up to the margin within rounding error (`Ledger.residual`
 A head copies: what it wrote is attention times value, summed over the tokens that it read, and so its term is a sum
 over *source* positions. A part of each value is the same whatever stands there (the value bias, and what W_V makes of
 the shift of ``ln_1``). As attention sums to 1, that part is written at full strength wherever the head looks. It comes
-from no token and is booked, with the bias of ``c_proj``, as the layer's *attention bias* (the folding of Elhage et
-al.).
+from no token and is booked, with the bias of ``c_proj``, as the layer's *attention bias* (TransformerLens folds value
+biases in the same way).
 
 What the account leaves out: indirect routes. A source position holds, from layer 1 on, what earlier blocks brought
 there, and an early head may matter only through what later ones make of it. A term is what was written, not what would
@@ -107,7 +107,7 @@ class Ledger:
 
     @property
     def residual(self) -> float:
-        """Margin minus the sum of the terms: the float32 rounding of the model's own sum, about 1e-6 of the largest terms."""
+        """Margin minus the sum of the terms: the rounding of the model's own float32 sum."""
         return self.margin - sum(term.value for term in self.terms)
 
     @property
@@ -146,8 +146,7 @@ def margin_ledger(clf: Classifier, trace: Trace, *, target: int | str | None = N
     Raises:
         OptionError: there is no such class.
 
-    Caveat: σ is frozen, and routes through other positions or later blocks are not followed (see the module's
-    docstring).
+    Caveat: σ is frozen, and routes through other positions or later blocks are not followed (see the module).
     """
     chosen, other = clf.target(target, trace.logits)
     direction, final_bias, scale = _direction(clf, trace.resid[-1, -1], chosen, other)
@@ -186,7 +185,7 @@ def _direction(clf: Classifier, last: Tensor, target: int, other: int) -> tuple[
 
 
 def _read_block(clf: Classifier, trace: Trace, layer: int, direction: Tensor) -> tuple[Tensor, Tensor]:
-    """What one layer's heads wrote at the last position, along `direction`: by source [head pos], and the constant part [].
+    """What one layer's heads wrote at the last position along `direction`: by source [head pos], and the constant [].
 
     Values are recomputed from the stream: v = ln_1(resid) W_V + b_V. They are never formed in full: W_V is first
     contracted with what ``c_proj`` and the direction make of each head's output, which leaves one number per head and
@@ -198,11 +197,8 @@ def _read_block(clf: Classifier, trace: Trace, layer: int, direction: Tensor) ->
     read_out = _exact(block.attn.c_proj.weight) @ direction  # (d_model,) = (head × d_head,)
     per_head = torch.einsum("dhe,he->dh", value_weight, read_out.unflatten(0, (clf.n_head, -1)))  # (d_model, head)
     stream = _exact(trace.resid[layer])
-    normal = (stream - stream.mean(-1, keepdim=True)) / (
-        stream.var(-1, unbiased=False, keepdim=True) + block.ln_1.eps
-    ).sqrt()
-    values = (normal * _exact(block.ln_1.weight)) @ per_head  # (pos, head)
-    constant = (
-        _exact(block.ln_1.bias) @ per_head.sum(1) + value_bias @ read_out + _exact(block.attn.c_proj.bias) @ direction
-    )
+    normal = torch.nn.functional.layer_norm(stream, (d_model,), _exact(block.ln_1.weight), eps=block.ln_1.eps)
+    values = normal @ per_head  # (pos, head)
+    constant = _exact(block.ln_1.bias) @ per_head.sum(1) + value_bias @ read_out
+    constant = constant + _exact(block.attn.c_proj.bias) @ direction
     return _exact(trace.attention[layer, :, -1]) * values.T, constant

@@ -7,8 +7,7 @@ head:
     margin(layer, pos) = (W[target] − W[other]) · ln_f(resid[layer, pos])
 
 Along the top row this is no approximation. By the causal mask, position t has seen the tokens up to t and nothing else,
-so its
-vector is the one that the head would read if the text ended there: the top row is the verdict on every prefix.
+so its vector is the one that the head would read if the text ended there: the top row is the verdict on every prefix.
 
 Down the layers it is a question put in a foreign language: lower layers were never trained to be read by ``ln_f`` and
 head, and may hold the verdict in other directions. `probe_lens` asks each layer in its own (see `probes`). Where the
@@ -229,10 +228,8 @@ def vocabulary_texts(model: Classifier | LanguageModel, ids: Sequence[int]) -> l
     tokenizer does not know, by its number.
     """
     tokenizer = model.tokenizer
-    distinct = list(dict.fromkeys(ids))
     names: dict[int, str] = {}
-    for i, text in zip(distinct, tokenizer.batch_decode([[i] for i in distinct]), strict=True):
-        if text == "" or "�" in text:
-            text = f"⟨{tokenizer.convert_ids_to_tokens(i) or i}⟩"
-        names[i] = text
+    for i in set(ids):
+        text = tokenizer.decode([i])
+        names[i] = f"⟨{tokenizer.convert_ids_to_tokens(i) or i}⟩" if text == "" or "�" in text else text
     return [names[i] for i in ids]

@@ -46,7 +46,7 @@ class LensProbes:
 
 
 def normalised(clf: Classifier, vectors: Tensor) -> Tensor:
-    """Vectors [… d_model] with mean 0 and variance 1 each, as LayerNorm makes them before its learned scale and shift."""
+    """Vectors [… d_model], each with mean 0 and variance 1, as LayerNorm makes them before its scale and shift."""
     return torch.nn.functional.layer_norm(vectors, vectors.shape[-1:], eps=clf.body.ln_f.eps)
 
 

@@ -29,6 +29,7 @@ LEVELS = {  # of a module and what lies under it; the longest name decides
     "app": 7,  # figures, components, palette and other helpers
     "app.chapters": 8,
     "app.ui": 9,
+    "app.bench": 9,
     "app.main": 10,
     "app.__main__": 11,
     "app.screenshots": 11,  # drives the page from outside

@@ -139,4 +139,4 @@ def _takeaway(ledger: Ledger) -> list[Run]:
 def _beside(ledger: Ledger, attribution: Attribution) -> list[Run]:
     top = int(attribution.scores.abs().argmax())
     same = top == int(ledger.written_by_token.abs().argmax())
-    return fill("ledger", f"takeaway ig {'agree' if same else 'differ'}", top=quoted(ledger.tokens[top]))
+    return fill("ledger", "takeaway ig agree" if same else "takeaway ig differ", top=quoted(ledger.tokens[top]))

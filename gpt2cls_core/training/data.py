@@ -66,20 +66,19 @@ def load_split(source: str, split: str) -> Dataset:
     Raises:
         DataError: the folder has no file for the split, the hub can't be reached, or the columns are not known ones.
     """
-    folder = Path(source)
+    path = Path(source) / f"{split}.parquet"
+    local = Path(source).is_dir()
+    if local and not path.is_file():
+        held = ", ".join(sorted(p.stem for p in path.parent.glob("*.parquet"))) or "no parquet file"
+        raise DataError(f"{source} has no split {split!r} (it holds: {held}).")
+    advice = "write the file again" if local else f"check name and network, or give a folder that holds {split}.parquet"
     try:
-        if folder.is_dir():
-            path = folder / f"{split}.parquet"
-            if not path.is_file():
-                held = ", ".join(sorted(p.stem for p in folder.glob("*.parquet"))) or "no parquet file"
-                raise DataError(f"{source} has no split {split!r} (it holds: {held}).")
+        if local:
             rows = load_dataset("parquet", data_files={split: str(path)}, split=split)
         else:
             rows = load_dataset(source, split=split)
-    except DataError:
-        raise
-    except Exception as error:
-        raise DataError(f"Data set {source!r}, split {split!r}, could not be read: {error}") from error
+    except Exception as error:  # the library raises a dozen kinds, its own and others'
+        raise DataError(f"{source!r}, split {split!r}, could not be read; {advice}. ({error})") from error
     if not {"text", "sentence"} & set(rows.column_names):
         raise DataError(f"{source} ({split}) needs a column 'text' or 'sentence'; it has {rows.column_names}.")
     return rows

@@ -1,8 +1,8 @@
 """A linear probe for every layer of a finished classifier, bundled with it, and the accuracy of both lenses.
 
 The probes learn from train rows of SST-2, written as people type (`vary`), at their last token. What is reported is the
-held-out slice of the train split, which neither classifier nor probes have learned from: for every layer, how often the raw
-lens (``ln_f`` and the head) is right, and how often the layer's probe.
+held-out slice of the train split, which neither classifier nor probes have learned from: for every layer, how often the
+raw lens (``ln_f`` and the head) is right, and how often the layer's probe.
 """
 
 from __future__ import annotations

@@ -59,8 +59,12 @@ class Witness:
     dialogs: list[str] = field(default_factory=list)
 
     def watch(self, context) -> None:
-        context.on("request", lambda request: self.hosts.add(urlsplit(request.url).hostname or ""))  # data: and blob: have none
-        context.on("page", lambda page: page.on("websocket", lambda ws: self.hosts.add(urlsplit(ws.url).hostname or "")))
+        context.on(
+            "request", lambda request: self.hosts.add(urlsplit(request.url).hostname or "")
+        )  # data: and blob: have none
+        context.on(
+            "page", lambda page: page.on("websocket", lambda ws: self.hosts.add(urlsplit(ws.url).hostname or ""))
+        )
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
         context.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         context.on("dialog", lambda dialog: (self.dialogs.append(dialog.message), dialog.dismiss()))

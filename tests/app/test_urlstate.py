@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 
 from app.urlstate import MOST_CHARACTERS, parse_option, read_query
 
-KNOWN = {"text": "the first text", "models": ["full", "other"], "chapters": ["predict", "rollout"], "options": {"view", "head"}}
+KNOWN = {
+    "text": "the first text",
+    "models": ["full", "other"],
+    "chapters": ["predict", "rollout"],
+    "options": {"view", "head"},
+}
 NAMES = st.sampled_from(["text", "model", "chapter", "view", "head", "__theme", "embed"]) | st.text()
 
 
@@ -71,12 +76,16 @@ def test_any_query_string_is_read(string):
 # --- options ---
 
 
-@pytest.mark.parametrize(("raw", "value"), [("true", True), ("True", True), ("false", False), ("1", False), ("", False)])
+@pytest.mark.parametrize(
+    ("raw", "value"), [("true", True), ("True", True), ("false", False), ("1", False), ("", False)]
+)
 def test_a_checkbox_reads_true_and_false(raw, value):
     assert parse_option(raw, False) is value
 
 
-@pytest.mark.parametrize(("raw", "value"), [("3", 3), ("8", 8), ("9", 0), ("-1", 0), ("3.5", 0), ("nan", 0), ("9" * 100, 0)])
+@pytest.mark.parametrize(
+    ("raw", "value"), [("3", 3), ("8", 8), ("9", 0), ("-1", 0), ("3.5", 0), ("nan", 0), ("9" * 100, 0)]
+)
 def test_a_number_must_be_one_of_the_choices(raw, value):
     assert parse_option(raw, 0, choices=range(9)) == value
 
@@ -86,7 +95,9 @@ def test_a_number_must_lie_within_the_slider(raw, value):
     assert parse_option(raw, 3, bounds=(0, 5)) == value
 
 
-@pytest.mark.parametrize(("raw", "value"), [("0.25", 0.25), ("1", 1.0), ("1.5", 0.5), ("nan", 0.5), ("inf", 0.5), ("x", 0.5)])
+@pytest.mark.parametrize(
+    ("raw", "value"), [("0.25", 0.25), ("1", 1.0), ("1.5", 0.5), ("nan", 0.5), ("inf", 0.5), ("x", 0.5)]
+)
 def test_a_fraction_must_lie_within_the_slider(raw, value):
     read = parse_option(raw, 0.5, bounds=(0, 1))
     assert (read, type(read)) == (value, float)
@@ -97,7 +108,10 @@ def test_a_word_must_be_one_of_the_choices(raw, value):
     assert parse_option(raw, "beyond", choices=["beyond", "raw"]) == value
 
 
-@given(st.text(), st.sampled_from([(False, (), None), (2, range(5), None), (2, (), (0, 4)), (0.5, (), (0, 1)), ("a", "abc", None)]))
+@given(
+    st.text(),
+    st.sampled_from([(False, (), None), (2, range(5), None), (2, (), (0, 4)), (0.5, (), (0, 1)), ("a", "abc", None)]),
+)
 def test_any_string_gives_a_value_that_the_option_has(raw, option):
     default, choices, bounds = option
     value = parse_option(raw, default, list(choices), bounds)

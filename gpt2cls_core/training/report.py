@@ -1,0 +1,53 @@
+"""The measured numbers as the tables that README shows, so that nobody copies them by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from .files import read_json
+
+__all__ = ["report"]
+
+SPLITS = {
+    "sst2/validation": "SST-2 validation",
+    "imdb/test": "IMDb test",
+    "product_reviews/test": "product reviews test",
+}
+BASELINES = {
+    "majority": "majority class",
+    "bag_of_words": "bag of words, trained on the same source",
+    "bag_of_words_joint": "bag of words, trained on all three",
+}
+
+
+def report(results: str) -> str:
+    """Markdown: accuracy of classifiers and baselines with 95 % intervals, then the curve of pre-training.
+
+    Raises:
+        DataError: the file is missing or holds no measurement.
+    """
+    measured = read_json(Path(results))
+    if not measured or "classifiers" not in measured:
+        raise DataError(f"{results} holds no measured classifier; run evaluate first.")
+    rows = [(f"`{name}`: {entry['description']}", entry) for name, entry in measured["classifiers"].items()]
+    rows += [(title, measured["baselines"][name]) for name, title in BASELINES.items() if name in measured["baselines"]]
+    cells = [[name, *(_cell(entry["accuracy"].get(split)) for split in SPLITS)] for name, entry in rows]
+    lines = _table(["accuracy (95 % interval)", *SPLITS.values()], cells)
+    if curve := measured.get("pretraining", {}).get("curve"):
+        points = [
+            [f"{p['tokens'] / 1e6:.1f}M", f"{p['held_out_loss']:.2f}", f"{p['probe_accuracy']:.1%}"] for p in curve
+        ]
+        lines += ["", *_table(["tokens read", "held-out loss", "probe accuracy"], points)]
+    return "\n".join(lines)
+
+
+def _cell(measured: dict[str, Any] | None) -> str:
+    if measured is None:
+        return "–"
+    return f"{measured['accuracy']:.1%} ({measured['low']:.1%} – {measured['high']:.1%})"
+
+
+def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]

@@ -1,0 +1,345 @@
+"""Chapters say what the library computed, for any text, and each is one of a family of four files."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+
+import gradio as gr
+import plotly.graph_objects as go
+import pytest
+import torch
+from conftest import TEXT
+
+from app import models
+from app.chapters import CHAPTERS, attribution, geometry, ledger, lens, predict, rollout, stem
+from app.models import Shape
+from gpt2cls_core import (
+    attention_rollout,
+    class_lens,
+    compare_geometry,
+    gradient_weighted_rollout,
+    integrated_gradients,
+    margin_ledger,
+    trace,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXTS = {
+    "a sentence": TEXT,
+    "one token": "good",
+    "an emoji": "😀",
+    "HTML": "<b>x</b>",
+    "a template": "{x} ${y}",
+    "stars": "**a** *",
+    "blanks": " \n a",
+    "too long": "good film, but not for me good film, but not for me",
+}
+RESERVED = {"text", "model", "chapter", "embed"}  # what a link says besides options
+FRAME = {"__init__", "frame"}  # files beside the chapters
+
+EVERY_CHAPTER = pytest.mark.parametrize("chapter", CHAPTERS, ids=map(stem, CHAPTERS))
+EVERY_TEXT = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
+
+
+def last(chapter, clf, text: str = TEXT, **options):
+    """What a chapter says in the end."""
+    *_, explained = chapter.explain(clf, trace(clf, text), **options)
+    return explained
+
+
+def words(runs) -> str:
+    return "".join(text for text, _ in runs)
+
+
+def strong(runs) -> list[str]:
+    """The strong runs: the numbers and tokens that were just computed."""
+    return [text for text, is_strong in runs if is_strong]
+
+
+@pytest.fixture(scope="module")
+def frames(clf2):
+    """Every chapter laid out for the two-class model."""
+    with gr.Blocks():
+        yield {chapter: chapter.render(Shape(clf2.labels, clf2.n_layer, clf2.n_head)) for chapter in CHAPTERS}
+
+
+def values(component) -> list:
+    """What a person can choose in an option; the default alone where there is no list."""
+    if isinstance(component, gr.Checkbox):
+        return [False, True]
+    return [value for _, value in getattr(component, "choices", [])] or [component.value]
+
+
+# --- the family ---
+
+
+def test_the_chapters_are_the_files():
+    files = {file.stem for file in (ROOT / "app" / "chapters").glob("*.py")} - FRAME
+    assert set(map(stem, CHAPTERS)) == files
+    assert len(CHAPTERS) == len(files)
+
+
+def test_the_lessons_are_the_chapters():
+    assert {file.stem for file in (ROOT / "app" / "lessons").glob("*.md")} == set(map(stem, CHAPTERS))
+
+
+@EVERY_CHAPTER
+@pytest.mark.parametrize("file", ["gpt2cls_core/{}.py", "app/lessons/{}.md", "tests/test_{}.py"])
+def test_one_stem_names_module_chapter_lesson_and_test(chapter, file):
+    assert (ROOT / file.format(stem(chapter))).is_file()
+
+
+@EVERY_CHAPTER
+def test_a_title_fits_into_the_row_of_chapters(chapter):
+    assert 5 <= len(chapter.TITLE) <= 28
+
+
+def test_no_two_chapters_share_a_title():
+    assert len({chapter.TITLE for chapter in CHAPTERS}) == len(CHAPTERS)
+
+
+# --- options ---
+
+
+@EVERY_CHAPTER
+def test_options_on_the_page_are_those_of_explain_with_the_same_defaults(chapter, frames):
+    parameters = inspect.signature(chapter.explain).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert {name: component.value for name, component in frames[chapter].options.items()} == defaults
+
+
+@EVERY_CHAPTER
+def test_options_have_labels_and_names_that_a_link_has_free(chapter, frames):
+    for name, component in frames[chapter].options.items():
+        assert component.label, name
+        assert name not in RESERVED
+        assert not name.startswith("__")
+
+
+@EVERY_CHAPTER
+def test_every_choice_of_every_option_is_explained(chapter, frames, clf2):
+    for name, component in frames[chapter].options.items():
+        for value in values(component):
+            explained = last(chapter, clf2, **{name: value})
+            assert isinstance(explained.figure, go.Figure), (name, value)
+            assert explained.takeaway, (name, value)
+
+
+# --- every chapter, every text ---
+
+
+@EVERY_CHAPTER
+@EVERY_TEXT
+def test_every_text_is_explained(chapter, text, clf2):
+    read = trace(clf2, text)
+    for explained in chapter.explain(clf2, read):
+        shown = [item["text"] for item in explained.strip["items"]]
+        assert shown in (list(read.tokens), [word.text for word in read.words])
+        assert explained.strip["caption"]
+        assert explained.figure.layout.meta["alt"]
+        assert explained.takeaway
+        assert all(isinstance(run, str) and isinstance(is_strong, bool) for run, is_strong in explained.takeaway)
+        assert not re.search(r"\b(nan|inf)\b", words(explained.takeaway))
+        json.dumps([json.loads(explained.figure.to_json()), explained.strip, explained.takeaway], allow_nan=False)
+
+
+@EVERY_CHAPTER
+def test_more_than_two_classes_are_explained_too(chapter, clf):
+    explained = last(chapter, clf)
+    assert explained.figure.layout.meta["alt"]
+    assert explained.takeaway
+    assert "{" not in words(explained.takeaway)
+
+
+@EVERY_CHAPTER
+def test_what_was_typed_stays_text(chapter, clf2):
+    for explained in chapter.explain(clf2, trace(clf2, "<b>${x}")):
+        drawn = json.dumps({**json.loads(explained.figure.to_json())["layout"], "template": None}, ensure_ascii=False)
+        assert "<b>" not in drawn
+        assert "".join(item["text"] for item in explained.strip["items"]) == "<b>${x}"
+
+
+# --- the numbers ---
+
+
+def test_predict_quotes_the_products_of_the_last_vector_with_the_heads_weights(clf2):
+    read = trace(clf2, TEXT)
+    with torch.no_grad():
+        vector = clf2.model.transformer(read.input_ids[None]).last_hidden_state[0, -1]
+        products = vector * (clf2.score[1] - clf2.score[0])
+    margin = float(read.logits[1] - read.logits[0])
+    sizes = products.abs().sort(descending=True).values
+    half = next(n for n in range(1, len(sizes) + 1) if sizes[:n].sum() >= sizes.sum() / 2)
+    assert strong(last(predict, clf2).takeaway) == [
+        "10",
+        f"{products[products > 0].sum():+.2f}",
+        f"{products[products < 0].sum():+.2f}",
+        f"{margin:+.2f}",
+        "positive" if margin > 0 else "negative",
+        f"{products[products.abs().argmax()]:+.2f}",
+        str(half),
+    ]
+
+
+def test_predict_draws_bars_that_add_up_to_the_margin(clf2):
+    read = trace(clf2, TEXT)
+    (bars,) = last(predict, clf2).figure.data
+    assert sum(bars.y[:-1]) == pytest.approx(bars.y[-1])
+    assert bars.y[-1] == pytest.approx(float(read.logits[1] - read.logits[0]), abs=1e-5)  # float32 sum of 10
+
+
+def test_predict_scores_only_the_token_that_the_head_reads(clf2):
+    *others, read = [item["label"] for item in last(predict, clf2).strip["items"]]
+    assert set(others) == {""}
+    margin = trace(clf2, TEXT).logits.diff().item()
+    assert read == f"{margin:+.2f} logits"
+
+
+def test_rollout_quotes_weights_null_and_what_was_learned_beyond(clf2):
+    read = trace(clf2, TEXT)
+    result, gradient = attention_rollout(read), gradient_weighted_rollout(clf2, read)
+    beyond = (result.weights - result.null)[-1]
+    quoted = [f"“{token.strip()}”" for token in read.tokens]
+    assert strong(last(rollout, clf2).takeaway) == [
+        quoted[0],
+        f"{result.weights[-1, 0]:.0%}",
+        f"{result.null[-1, 0]:.0%}",
+        quoted[beyond.argmax()],
+        f"{100 * beyond.max():+.1f}",
+        quoted[beyond.argmin()],
+        f"{100 * beyond.min():+.1f}",
+        f"{read.attention[:, :, -1, 0].mean():.0%}",
+        clf2.labels[1],
+        quoted[gradient.relevance[-1, :-1].argmax()],
+    ]
+
+
+def test_rollout_draws_the_view_that_was_chosen(clf2):
+    read = trace(clf2, TEXT)
+    result = attention_rollout(read)
+    bare = attention_rollout(read, remove_sink=True)
+    views = {
+        ("beyond", False, 0): result.flow - result.null_flow,
+        ("raw", False, 0): result.flow,
+        ("raw", True, 0): bare.flow,
+        ("null", False, 0): result.null_flow,
+        ("gradient", False, 0): gradient_weighted_rollout(clf2, read).flow,
+        ("attention", False, 0): read.attention[:, :, -1].mean(1),
+        ("attention", False, 2): read.attention[:, 1, -1],
+    }
+    for (view, without_sink, head), grid in views.items():
+        figure = last(rollout, clf2, view=view, without_sink=without_sink, head=head).figure
+        assert torch.equal(torch.tensor(figure.data[0].z), grid), view
+
+
+def test_rollout_of_one_token_claims_no_past(clf2):
+    assert strong(last(rollout, clf2, "good").takeaway) == ["“good”"]
+
+
+@pytest.mark.parametrize("baseline", ["eos", "zero", "mean"])
+def test_attribution_quotes_scores_sum_and_delta(clf2, baseline):
+    result = integrated_gradients(clf2, TEXT, baseline=baseline)
+    scores = result.word_scores
+    top = int(scores.abs().argmax())
+    first = next(attribution.explain(clf2, trace(clf2, TEXT), baseline=baseline))
+    delta = result.convergence_delta
+    assert strong(first.takeaway)[:7] == [
+        f"“{result.words[top].text}”",
+        f"{scores[top]:+.2f}",
+        f"{result.scores.sum():+.2f}",
+        f"{result.margin_baseline:+.2f}",
+        f"{result.margin_input:+.2f}",
+        f"{delta:+.4f}" if abs(delta) >= 1e-4 else "below 0.0001",
+        str(result.n_steps),
+    ]
+
+
+def test_attribution_adds_how_far_the_baselines_agree(clf2):
+    by_word = torch.stack([integrated_gradients(clf2, TEXT, baseline=b).word_scores for b in ("eos", "zero", "mean")])
+    lowest = float(torch.corrcoef(by_word.double()).min())
+    first, second = attribution.explain(clf2, trace(clf2, TEXT))
+    assert second.takeaway[: len(first.takeaway)] == first.takeaway
+    added = words(second.takeaway[len(first.takeaway) :])
+    assert f"{lowest:.2f}" in added
+    assert ("disagree" in added) == (lowest < attribution.AGREE)
+
+
+@pytest.mark.parametrize("unit", ["words", "tokens"])
+def test_attribution_draws_the_scores_of_words_or_tokens(clf2, unit):
+    result = integrated_gradients(clf2, TEXT)
+    scores = result.word_scores if unit == "words" else result.scores
+    explained = last(attribution, clf2, unit=unit)
+    assert list(explained.figure.data[0].y) == scores.tolist()
+    assert [item["label"] for item in explained.strip["items"]] == [f"{score:+.2f} logits" for score in scores]
+
+
+def test_lens_quotes_flips_and_draws_the_margin_of_every_cell(clf2):
+    result = class_lens(clf2, trace(clf2, TEXT))
+    explained = last(lens, clf2)
+    assert torch.equal(torch.tensor(explained.figure.data[0].z), result.margins)
+    assert explained.strip["marks"] == list(result.flips)
+    assert f"{result.margin:+.2f}" in strong(explained.takeaway)
+    if result.flips:
+        assert strong(explained.takeaway)[:2] == [
+            f"{len(result.flips)}×",
+            f"“{result.tokens[result.flips[-1]].strip()}”",
+        ]
+
+
+def test_lens_strip_gives_the_verdict_of_every_prefix(clf2):
+    read = trace(clf2, TEXT)
+    labels = [item["label"] for item in last(lens, clf2).strip["items"]]
+    prefixes = [TEXT[:end] for _, end in read.offsets]
+    assert [float(label.split()[0]) for label in labels] == pytest.approx(
+        [float(trace(clf2, prefix).logits.diff()) for prefix in prefixes],
+        abs=0.0051,  # labels have two digits
+    )
+
+
+def test_geometry_compares_with_the_other_text(clf2):
+    other = "bad film, but not for me"
+    result = compare_geometry(clf2, trace(clf2, TEXT), trace(clf2, other))
+    explained = last(geometry, clf2, view="pair", other=other)
+    assert strong(explained.takeaway)[-2:] == [f"{result.margins_a[-1]:+.2f}", f"{result.margins_b[-1]:+.2f}"]
+    assert list(explained.figure.data[0].y) == result.cosine.tolist()
+
+
+def test_geometry_says_why_another_text_cannot_be_read(clf2):
+    assert "no text to read" in words(last(geometry, clf2, view="pair", other=" ").takeaway)
+
+
+def test_geometry_counts_the_token_to_spell_from_the_last(clf2):
+    tokens = trace(clf2, TEXT).tokens
+    for back in (0, 1, len(tokens) - 1, len(tokens) + 5):
+        place = max(0, len(tokens) - 1 - back)
+        explained = last(geometry, clf2, view="spells", token=back)
+        assert explained.strip["marks"] == [place]
+        assert f"“{tokens[place].strip()}”" in words(explained.takeaway)
+
+
+def test_ledger_quotes_parts_that_add_up_to_the_margin(clf2):
+    result = margin_ledger(clf2, trace(clf2, TEXT))
+    heads, mlps, rest, total = (float(text) for text in strong(last(ledger, clf2).takeaway)[:4])
+    assert heads == pytest.approx(float(result.heads.sum()), abs=0.0051)  # two digits each
+    assert mlps == pytest.approx(float(result.mlps.sum()), abs=0.0051)
+    assert heads + mlps + rest == pytest.approx(total, abs=0.021)
+    assert total == pytest.approx(float(trace(clf2, TEXT).logits.diff()), abs=0.0051)
+
+
+def test_ledger_strip_gives_what_was_copied_from_each_token(clf2):
+    result = margin_ledger(clf2, trace(clf2, TEXT))
+    for (layer, head), by_token in {
+        (0, 0): result.by_source.sum((0, 1)),
+        (2, 0): result.by_source[1].sum(0),
+        (2, 1): result.by_source[1, 0],
+    }.items():
+        labels = [item["label"] for item in last(ledger, clf2, view="tokens", layer=layer, head=head).strip["items"]]
+        assert labels == [f"{value:+.2f} logits" for value in by_token]
+
+
+def test_a_chapter_that_wants_the_base_model_does_without(clf2):
+    assert models.base(clf2) is None
+    assert "not at hand" in words(last(lens, clf2, view="before").takeaway)

@@ -1,0 +1,144 @@
+"""The models behind the page: loaded once, kept within bounds, and described without markup."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import TEXT, edit_config, save_tiny
+
+from app import models, ui
+from app.chapters.frame import with_sides
+from app.main import main
+from gpt2cls_core import Gpt2clsError, ModelError, trace
+
+
+@pytest.fixture
+def tiny2(tmp_path: Path) -> Path:
+    """A folder of our own with a two-class classifier."""
+    return save_tiny(tmp_path / "tiny2", 2, seed=1)
+
+
+# --- what is kept ---
+
+
+def test_every_cache_is_bounded():
+    caches = {name: cached for name, cached in vars(models).items() if hasattr(cached, "cache_info")}
+    assert "read" in caches
+    assert [name for name, cached in caches.items() if not cached.cache_info().maxsize] == []
+
+
+def test_more_texts_than_the_cache_holds_push_the_oldest_out(tiny_folder):
+    most = models.read.cache_info().maxsize
+    for i in range(most + 3):
+        models.read(str(tiny_folder), f"good {i}")
+    assert models.read.cache_info().currsize == most
+
+
+def test_a_text_is_read_once(tiny_folder):
+    assert models.read(str(tiny_folder), TEXT) is models.read(str(tiny_folder), TEXT)
+
+
+def test_a_text_is_read_as_the_library_reads_it(tiny_folder, clf):
+    assert models.read(str(tiny_folder), TEXT).logits.tolist() == trace(clf, TEXT).logits.tolist()
+
+
+def test_a_text_that_cannot_be_read_is_not_kept(tiny_folder):
+    before = models.read.cache_info().currsize
+    with pytest.raises(Gpt2clsError, match="no text to read"):
+        models.read(str(tiny_folder), " ")
+    assert models.read.cache_info().currsize == before
+
+
+def test_two_who_ask_at_once_get_one_model_that_is_loaded_once(monkeypatch):
+    loaded = []
+
+    def slowly(name: str) -> object:
+        time.sleep(0.2)
+        loaded.append(name)
+        return object()
+
+    monkeypatch.setattr(models, "load_classifier", slowly)
+    got = []
+    threads = [threading.Thread(target=lambda: got.append(models.classifier("asked for at once"))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert loaded == ["asked for at once"]
+    assert got[0] is got[1] is got[2]
+
+
+# --- the shape ---
+
+
+def test_the_shape_is_known_without_the_weights(tiny2, monkeypatch):
+    for file in tiny2.glob("*.safetensors"):
+        file.unlink()
+    monkeypatch.setattr(models, "load_classifier", lambda name: pytest.fail("the weights were loaded"))
+    assert models.shape(str(tiny2)) == models.Shape(("negative", "positive"), 3, 2)
+
+
+def test_the_shape_is_that_of_the_loaded_model(tiny_folder, clf):
+    assert models.shape(str(tiny_folder)) == models.Shape(clf.labels, clf.n_layer, clf.n_head)
+
+
+@pytest.mark.parametrize("config", ["[]", "{}", "null", "not json"])
+def test_a_damaged_config_is_the_loaders_clear_error(tiny2, config):
+    (tiny2 / "config.json").write_text(config)
+    with pytest.raises(ModelError):
+        models.shape(str(tiny2))
+
+
+# --- the facts ---
+
+
+@pytest.fixture
+def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Writes our own results.json."""
+    monkeypatch.setattr(models, "RESULTS", tmp_path / "results.json")
+    return lambda content: models.RESULTS.write_text(content)
+
+
+def test_facts_give_name_size_and_measured_accuracy(tiny2, measured):
+    sst2 = {"accuracy": {"sst2/validation": {"accuracy": 0.8761}}}
+    words = {"accuracy": {"sst2/validation": {"accuracy": 0.8151}}}
+    measured(json.dumps({"classifiers": {str(tiny2): sst2}, "baselines": {"bag_of_words": words}}))
+    clf = models.classifier(str(tiny2))
+    size = sum(p.numel() for p in clf.model.parameters()) / 1e6
+    expected = f"tiny2 · {size:.1f}M parameters · SST-2 accuracy 87.6% (bag of words 81.5%)"
+    assert models.facts(str(tiny2)) == expected
+
+
+@pytest.mark.parametrize("content", ["{}", "not json", '{"classifiers": {}}'])
+def test_facts_own_up_to_what_was_not_measured(tiny2, measured, content):
+    measured(content)
+    assert models.facts(str(tiny2)).endswith("accuracy not measured here")
+
+
+def test_facts_of_a_foreign_model_can_be_neither_markup_nor_template(tiny2):
+    hostile = '<img src=x onerror="alert(1)"> ${alert(1)} {{value}}'
+    (tiny2 / "card.json").write_text(json.dumps({"description": hostile}))
+    shown = ui._masthead(models.facts(str(tiny2)))
+    assert hostile.split()[0] in models.facts(str(tiny2))
+    assert "<img" not in shown
+    assert "${" not in shown
+    assert "{{" not in shown
+
+
+def test_labels_of_a_foreign_model_can_be_no_markup_in_the_lesson(tiny2):
+    edit_config(tiny2, id2label={"0": "<b>no</b>", "1": "yes"}, label2id={"<b>no</b>": 0, "yes": 1})
+    labels = models.shape(str(tiny2)).labels
+    assert labels[0] == "<b>no</b>"
+    assert with_sides("{negative}", labels) == '<span class="negative">&lt;b&gt;no&lt;/b&gt;</span>'
+
+
+# --- the command line ---
+
+
+def test_starting_with_a_model_that_does_not_exist_says_so_in_one_line():
+    with pytest.raises(SystemExit, match="There is no model 'no-such-model'"):
+        main(["--no-browser", "--model", "no-such-model"])
