@@ -325,14 +325,16 @@ def test_classes_and_counts_that_do_not_exist(clf: Classifier, tr: Trace) -> Non
     with pytest.raises(OptionError, match="There is no class 'good'; the classes are LABEL_0"):
         class_lens(clf, tr, target="good")
     for top in (0, n_tokens + 1):
-        with pytest.raises(OptionError, match=f"top must lie between 1 and the vocabulary's {n_tokens} tokens, not {top}"):
+        with pytest.raises(
+            OptionError, match=f"top must lie between 1 and the vocabulary's {n_tokens} tokens, not {top}"
+        ):
             next_token_lens(clf, tr, top=top)
     with pytest.raises(OptionError, match="has vectors of 10 numbers, not 11"):
         next_tokens(clf, torch.zeros(1, 11), top=1)
 
 
 def test_probes_need_two_classes(clf: Classifier, tr: Trace) -> None:
-    with pytest.raises(OptionError, match="Probes tell two classes apart; .* has 5. Use class_lens"):
+    with pytest.raises(OptionError, match=r"Probes tell two classes apart; .* has 5\. Use class_lens"):
         probe_lens(clf, tr, LensProbes(torch.zeros(4, 10), torch.zeros(4)))
 
 
@@ -341,7 +343,7 @@ def test_probes_that_are_missing_damaged_or_anothers(with_folder: Classifier, tm
     with pytest.raises(ModelError, match=r"has no probes \(probes.safetensors in its folder\). Train them with"):
         load_lens_probes(with_folder)
     file.write_bytes(b"not safetensors")
-    with pytest.raises(ModelError, match="can't be read; it is damaged. Train them with"):
+    with pytest.raises(ModelError, match=r"can't be read; it is damaged\. Train them with"):
         load_lens_probes(with_folder)
     save_lens_probes(with_folder, LensProbes(torch.full((4, 10), torch.nan), torch.zeros(4)))
     with pytest.raises(ModelError, match="holds weights that are not numbers"):
@@ -365,7 +367,7 @@ def test_probes_of_a_model_without_a_folder_have_no_place(clf2: Classifier) -> N
 
 
 def test_language_models_that_cannot_be_loaded(tiny_folder: Path, base_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="is a GPT2ForSequenceClassification. What a vector predicts"):
+    with pytest.raises(ModelError, match=r"is a GPT2ForSequenceClassification\. What a vector predicts"):
         load_base(tiny_folder)
     with pytest.raises(ModelError, match="The language model nowhere can't be loaded: check name, files and network"):
         load_base("nowhere")
@@ -375,7 +377,7 @@ def test_language_models_that_cannot_be_loaded(tiny_folder: Path, base_folder: P
         load_base(damaged)
     deeper = shutil.copytree(base_folder, tmp_path / "deeper")
     edit_config(deeper, n_layer=4)
-    with pytest.raises(ModelError, match="deeper does not hold all weights; missing: transformer.h.3"):
+    with pytest.raises(ModelError, match=r"deeper does not hold all weights; missing: transformer\.h\.3"):
         load_base(deeper)
     broken = shutil.copytree(base_folder, tmp_path / "broken")
     weights = load_file(broken / "model.safetensors")

@@ -26,6 +26,8 @@ VIEWS = [
     ("attention of the last token", "attention"),
 ]
 
+SINK = 2  # times an even share of attention, from which on the first token is called a sink
+
 
 @dataclass(frozen=True, eq=False)
 class _Picture:
@@ -134,11 +136,12 @@ def _takeaway(trace: Trace, rollout: Rollout, gradient: GradientRollout) -> list
         return fill("rollout", "takeaway one token", first=quoted(trace.tokens[0]))
     beyond = rollout.beyond[-1]
     gained, lost = int(beyond.argmax()), int(beyond.argmin())
+    sink, even = float(trace.attention[:, :, -1, 0].mean()), 1 / len(trace.tokens)
     useful = int(gradient.relevance[-1, :-1].argmax())
     return fill(
         "rollout",
         "takeaway",
-        "takeaway sink",
+        "takeaway sink" if sink > SINK * even else "takeaway no sink",
         "takeaway gradient",
         first=quoted(trace.tokens[0]),
         raw_first=float(rollout.weights[-1, 0]),
@@ -147,7 +150,8 @@ def _takeaway(trace: Trace, rollout: Rollout, gradient: GradientRollout) -> list
         gain=100 * float(beyond[gained]),
         lost=quoted(trace.tokens[lost]),
         loss=100 * float(beyond[lost]),
-        sink=float(trace.attention[:, :, -1, 0].mean()),
+        sink=sink,
+        even=even,
         target=gradient.labels[gradient.target],
         useful=quoted(trace.tokens[useful]),
     )

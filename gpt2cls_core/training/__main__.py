@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import sys
+from typing import Any
 
 from ..errors import Gpt2clsError
 from .options import EvaluateOptions, FinetuneOptions, PretrainOptions, ShipOptions, add_arguments
@@ -22,7 +23,7 @@ the columns text (or sentence) and label (0 = negative, 1 = positive). A command
 when it is given again. All of them also run under: accelerate launch -m gpt2cls_core.training COMMAND ...
 """
 
-_COMMANDS = {
+COMMANDS = {
     "pretrain": (PretrainOptions, "learn to predict the next token", """\
 Trains a byte-level BPE tokenizer and a small GPT-2 on raw text, labels unseen. About ten times on the way it measures
 the loss on held-out text and how well a linear probe reads sentiment from the last token's vector.
@@ -76,23 +77,27 @@ def parser() -> argparse.ArgumentParser:
     raw = argparse.RawDescriptionHelpFormatter
     root = argparse.ArgumentParser("gpt2cls_core.training", description=_INTRODUCTION, formatter_class=raw)
     commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (options, summary, description) in _COMMANDS.items():
+    for name, (options, summary, description) in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=description, formatter_class=raw)
         add_arguments(command, options)
     return root
 
 
+def options_of(arguments: argparse.Namespace) -> Any:
+    """The options that were given, as the command wants them."""
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in vars(arguments).items() if name != "command"}
+    return COMMANDS[arguments.command][0](**given)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; our own errors are one clear line and status 2."""
-    given = vars(parser().parse_args(arguments))
-    name = given.pop("command")
-    options = _COMMANDS[name][0](**{k: tuple(v) if isinstance(v, list) else v for k, v in given.items()})
-    # Only now, because torch and transformers take seconds to import and --help needs neither.
-    run = getattr(importlib.import_module(f"{__package__}.{name}"), name)
+    given = parser().parse_args(arguments)
+    # Only now, because transformers and datasets take seconds to import and --help needs neither.
+    run = getattr(importlib.import_module(f"{__package__}.{given.command}"), given.command)
     try:
-        print(f"Written: {run(options)}")
+        print(f"Written: {run(options_of(given))}")
     except Gpt2clsError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     return 0
 

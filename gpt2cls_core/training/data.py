@@ -73,10 +73,8 @@ def load_split(source: str, split: str) -> Dataset:
         raise DataError(f"{source} has no split {split!r} (it holds: {held}).")
     advice = "write the file again" if local else f"check name and network, or give a folder that holds {split}.parquet"
     try:
-        if local:
-            rows = load_dataset("parquet", data_files={split: str(path)}, split=split)
-        else:
-            rows = load_dataset(source, split=split)
+        files = {"data_files": {split: str(path)}} if local else {}
+        rows = load_dataset("parquet" if local else source, split=split, **files)
     except Exception as error:  # the library raises a dozen kinds, its own and others'
         raise DataError(f"{source!r}, split {split!r}, could not be read; {advice}. ({error})") from error
     if not {"text", "sentence"} & set(rows.column_names):

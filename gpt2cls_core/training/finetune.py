@@ -21,6 +21,7 @@ from transformers import (
     AutoConfig,
     AutoTokenizer,
     GPT2ForSequenceClassification,
+    GPT2Model,
     PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
@@ -67,13 +68,13 @@ def load_base(options: FinetuneOptions) -> tuple[GPT2ForSequenceClassification, 
         "attn_pdrop": 0.0,  # it would rule out the fast attention kernel
         "pad_token_id": tokenizer.eos_token_id,
     })  # fmt: skip
-    if options.from_scratch:
-        return GPT2ForSequenceClassification(config), tokenizer
-    model, loading = GPT2ForSequenceClassification.from_pretrained(
-        options.base, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-    )
-    if missing := set(loading["missing_keys"]) - {"score.weight"}:
-        raise ModelError(f"{options.base!r} lacks weights: {', '.join(sorted(missing))}.")
+    model = GPT2ForSequenceClassification(config)
+    if not options.from_scratch:
+        model.transformer, loading = GPT2Model.from_pretrained(
+            options.base, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+        if loading["missing_keys"]:
+            raise ModelError(f"{options.base!r} lacks weights: {', '.join(sorted(loading['missing_keys']))}.")
     return model, tokenizer
 
 

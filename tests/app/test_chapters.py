@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import json
 import re
@@ -62,8 +63,12 @@ def strong(runs) -> list[str]:
 @pytest.fixture(scope="module")
 def frames(clf2):
     """Every chapter laid out for the two-class model."""
-    with gr.Blocks():
-        yield {chapter: chapter.render(Shape(clf2.labels, clf2.n_layer, clf2.n_head)) for chapter in CHAPTERS}
+
+    async def laid_out() -> dict:
+        with gr.Blocks():
+            return {chapter: chapter.render(Shape(clf2.labels, clf2.n_layer, clf2.n_head)) for chapter in CHAPTERS}
+
+    return asyncio.run(laid_out())  # where no event loop runs, gradio opens some and never closes them
 
 
 def values(component) -> list:

@@ -15,7 +15,7 @@ from transformers import GPT2LMHeadModel
 from gpt2cls_core.training.options import FinetuneOptions
 
 CONTEXT = 21
-WORDS = "film plot cast scene story music ending joke song actor frame mood idea tale line".split()
+WORDS = ("film", "plot", "cast", "scene", "story", "music", "joke", "song", "actor", "frame", "mood", "idea", "tale")
 
 
 def made_up(rows: int, *, words: int, seed: int) -> tuple[list[str], list[int]]:

@@ -13,9 +13,10 @@ from transformers import BertConfig, GPT2ForSequenceClassification
 
 from gpt2cls_core import load_classifier, predict
 from gpt2cls_core.errors import ModelError, OptionError
-from gpt2cls_core.training.data import load_and_hold_out
+from gpt2cls_core.training.data import load_and_hold_out, load_labelled
 from gpt2cls_core.training.finetune import HeldOut, finetune, load_base, read_sources
 from gpt2cls_core.training.options import FinetuneOptions
+from gpt2cls_core.training.pooling import LastTokenClassifier
 
 Options = Callable[..., FinetuneOptions]
 
@@ -25,19 +26,20 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_run_learns_and_leaves_model_curve_and_record(finetune_options: Options, reviews: str) -> None:
-    options = finetune_options(data=(f"{reviews}:6",))
+    options = finetune_options(data=(f"{reviews}:12",), learning_rate=3e-2)
     model = finetune(options)
     run = Path(options.output)
     record = json.loads((run / "finetune.json").read_text())
     curve = json.loads((run / "curve.json").read_text())
-    assert [point["step"] for point in curve] == [17, 34, 51]  # 76 texts, 6 passes, 9 a step
-    assert record["held_out_accuracy"] == curve[-1]["accuracy"] == {"imdb": 1.0}  # "good" and "bad" are easily told apart
+    assert [point["step"] for point in curve] == [34, 68, 102]  # 76 texts, 12 passes, 9 a step
+    assert record["held_out_accuracy"] == curve[-1]["accuracy"] == {"imdb": 1.0}  # "good" or "bad" tells all
     assert record["held_out_texts"] == {"imdb": 4}
-    assert (record["learning_rate"], record["regime"]) == (1e-2, "full")
+    assert (record["learning_rate"], record["regime"]) == (3e-2, "full")
     assert record["parameters"] == record["trained_parameters"] == sum(w.numel() for w in weights(model).values())
     clf = load_classifier(model)
     assert clf.labels == ("negative", "positive")
-    assert [predict(clf, text).label for text in ("film plot good.", "film plot bad.")] == ["positive", "negative"]
+    unseen = load_labelled(reviews, "test")
+    assert [predict(clf, text).label for text in unseen.texts] == [clf.labels[label] for label in unseen.labels]
 
 
 def test_a_killed_run_resumes_to_the_same_weights(finetune_options: Options, tmp_path: Path) -> None:
@@ -90,7 +92,7 @@ def test_bases_that_cannot_serve_are_refused(finetune_options: Options, base: st
     shutil.copytree(base, holed)
     kept = {name: w for name, w in weights(holed).items() if "h.1.attn" not in name}
     save_file(kept, holed / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"lacks weights: transformer\.h\.1\.attn"):
+    with pytest.raises(ModelError, match=r"lacks weights: h\.1\.attn"):
         load_base(finetune_options(base=str(holed)))
 
 
@@ -107,7 +109,7 @@ def test_a_folder_is_not_reused_with_other_options(finetune_options: Options) ->
     options = finetune_options(limit=9)
     Path(options.output).mkdir()
     (Path(options.output) / "options.json").write_text(json.dumps({**vars(options), "learning_rate": 0.5}))
-    with pytest.raises(OptionError, match="learning_rate: 0.5 before, 0.01 now"):
+    with pytest.raises(OptionError, match=r"learning_rate: 0\.5 before, 0\.01 now"):
         finetune(options)
 
 
@@ -115,8 +117,6 @@ def test_measuring_leaves_dropout_on(base: str, reviews: str, tmp_path: Path) ->
     folder = tmp_path / "model"
     shutil.copytree(base, folder)
     edit_config(folder, num_labels=2)
-    from gpt2cls_core.training.pooling import LastTokenClassifier
-
     model = LastTokenClassifier(GPT2ForSequenceClassification.from_pretrained(folder)).train()
     held_out = HeldOut(tmp_path / "c.json", {1}, {"imdb": load_and_hold_out(reviews)[1]}, tiny_tokenizer(21))
     first = held_out.measure(model)

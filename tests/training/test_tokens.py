@@ -13,7 +13,9 @@ def tokenizer():
     return train_tokenizer(TEXTS, 290, context=7)
 
 
-@pytest.mark.parametrize("text", ["good film", " two  blanks ", "unseen: Ω 漢字 👍🏽\n\tend", END_OF_TEXT + " typed", ""])
+@pytest.mark.parametrize(
+    "text", ["good film", " two  blanks ", "unseen: Ω 漢字 👍🏽\n\tend", END_OF_TEXT + " typed", ""]
+)
 def test_any_text_survives_the_round_trip(tokenizer, text: str) -> None:
     assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
 

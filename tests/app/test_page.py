@@ -1,0 +1,478 @@
+"""The page in Chromium: what a person types is read, explained in every chapter, kept in the link, and shown as text.
+
+One page is shared by nearly all tests, because opening it takes seconds; each test begins by typing a text of its own. Numbers on
+the page are compared with the library's, never with a particular model's verdict.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable
+from urllib.error import HTTPError
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+from urllib.request import urlopen
+
+import pytest
+
+from app.chapters import CHAPTERS, predict, rollout, stem
+from app.figures.style import plain
+from app.palette import DARK, LIGHT
+from app.ui import EXAMPLES, FIRST_TEXT
+from gpt2cls_core import Classifier, load_classifier, trace
+from gpt2cls_core import predict as library_predict
+
+pytestmark = pytest.mark.browser
+
+STEMS = [stem(chapter) for chapter in CHAPTERS]
+TEXT = "Not a good film, but I liked the ending."
+HOSTILE = {
+    "script": "<script>alert(1)</script>",
+    "image": "<img src=x onerror=alert(1)>",
+    "svg": "<svg/onload=alert(1)><a href='javascript:alert(1)'>",
+    "JavaScript template": "${alert(1)} `${alert(1)}`",
+    "Handlebars template": "{{value}} {{{value}}} {{#each value}}",
+    "Python template": "{x} {0} {self.__class__} %s %(x)s",
+    "markdown": "**bold** [a](javascript:alert(1)) $x^2$",
+    "entities": "&lt;b&gt; &amp;amp;",
+    "special token": "<|endoftext|>",
+    "control characters": "a\x00b\x07\x1b[31mc\x7f\u2028d",
+    "right to left": "שלום עולם مرحبا \u202eabc",
+    "lone emoji": "👩\u200d👩\u200d👧",
+    "prototype": "__proto__ constructor toString",
+}
+NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e-\d+)?")
+
+
+@pytest.fixture(scope="module")
+def clf() -> Classifier:
+    """The bundled classifier, as the page loads it."""
+    return load_classifier("full")
+
+
+# --- reading the page ---
+
+
+def eventually(page, read: Callable[[], object], expected: object, seconds: float = 60) -> None:
+    """Wait until what is read is as expected; assert, so that a failure shows both."""
+    deadline = time.monotonic() + seconds
+    while read() != expected and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    assert read() == expected
+
+
+def write(page, text: str) -> None:
+    page.locator("#text textarea").fill(text)
+
+
+def numbers(text: str) -> list[float]:
+    return [float(number.replace(",", "")) for number in NUMBER.findall(text)]
+
+
+def verdict(page) -> tuple[str, list[float], str]:
+    """Label, [margin, probability] and count of tokens."""
+    part = page.locator("#verdict .verdict").evaluate(
+        "box => ['label', 'facts', 'count'].map((name) => box.querySelector('.verdict-' + name).textContent)"
+    )
+    return part[0], numbers(part[1]), part[2]
+
+
+def expected_verdict(clf: Classifier, text: str) -> tuple:
+    result = library_predict(clf, text)
+    count = f"{result.n_tokens} token{'s' if result.n_tokens > 1 else ''}"
+    # two and three digits are shown, and the page's own forward pass may differ by 1e-6
+    return result.label, pytest.approx([result.margin, float(result.probabilities[1])], abs=0.0051), count
+
+
+def notice(page) -> str:
+    return page.locator("#verdict .verdict-notice").text_content()
+
+
+def strip(page, chapter: str) -> list[str]:
+    return page.locator(f"#{chapter}-strip .token").all_text_contents()
+
+
+def takeaway(page, chapter: str) -> str:
+    return page.locator(f"#{chapter}-takeaway .takeaway").text_content()
+
+
+def seen(page) -> list[str]:
+    """Stems of the chapters that can be seen: one."""
+    return [name for name in STEMS if page.locator(f"#chapter-{name}").is_visible()]
+
+
+def go_to(page, chapter: str) -> None:
+    page.locator(f"#tab-{chapter}").click()
+    eventually(page, lambda: seen(page), [chapter])
+
+
+def explained(clf: Classifier, chapter, text: str, **options) -> list:
+    """Everything that a chapter says of a text, one after the other."""
+    return list(chapter.explain(clf, trace(clf, text), **options))
+
+
+def words(explanation) -> str:
+    return "".join(text for text, _ in explanation.takeaway)
+
+
+def alike(shown: str, expected: str) -> bool:
+    """Equal words and nearly equal numbers: two processes may round the last digit differently."""
+    close = pytest.approx(numbers(expected), rel=0.01, abs=0.011)
+    return NUMBER.sub("#", shown) == NUMBER.sub("#", expected) and numbers(shown) == close
+
+
+def wait_for_words(page, clf: Classifier, chapter, text: str, **options) -> None:
+    """Wait until the chapter's takeaway is the library's last word on the text."""
+    last = words(explained(clf, chapter, text, **options)[-1])
+    deadline = time.monotonic() + 60
+    while not alike(takeaway(page, stem(chapter)), last) and time.monotonic() < deadline:
+        page.wait_for_timeout(50)
+    if not alike(takeaway(page, stem(chapter)), last):
+        assert takeaway(page, stem(chapter)) == last
+
+
+def drawn(page, chapter: str) -> dict:
+    """The chapter's figure as Plotly holds it: number of traces, alternative text, and all colours by name in layout and data."""
+    return page.locator(f"#{chapter}-figure .plot").evaluate(
+        """plot => ({
+            traces: (plot.data || []).length,
+            svg: plot.querySelectorAll('svg.main-svg').length,
+            alt: plot.getAttribute('aria-label'),
+            role: plot.getAttribute('role'),
+            json: JSON.stringify([plot.data, {...plot.layout, template: null}]),
+            ticks: [...plot.querySelectorAll('.xtick text')].map((tick) => tick.textContent),
+        })"""
+    )
+
+
+# --- the verdict ---
+
+
+def test_a_typed_sentence_gets_the_librarys_verdict_and_its_tokens(page, clf):
+    write(page, "")
+    page.locator("#text textarea").press_sequentially("Dull, but honest.", delay=20)
+    eventually(page, lambda: verdict(page), expected_verdict(clf, "Dull, but honest."))
+    eventually(page, lambda: strip(page, "predict"), list(trace(clf, "Dull, but honest.").tokens))
+    assert page.locator("#predict-strip .token.read").all_text_contents() == ["."]
+
+
+def test_the_takeaway_gives_the_librarys_numbers(page, clf):
+    write(page, TEXT)
+    wait_for_words(page, clf, predict, TEXT)
+    margin = library_predict(clf, TEXT).margin
+    assert f"{margin:+.2f}" in takeaway(page, "predict")
+
+
+def test_a_text_that_is_cut_out_and_pasted_is_read(page, clf):
+    write(page, TEXT)
+    box = page.locator("#text textarea")
+    box.press("Control+a")
+    box.press("Control+x")
+    eventually(page, lambda: "no text to read" in notice(page), True)
+    box.press("Control+v")
+    box.press("Control+v")
+    eventually(page, lambda: verdict(page), expected_verdict(clf, TEXT + TEXT))
+
+
+def test_deleting_with_backspace_is_noticed(page, clf):
+    write(page, "Good, bad")
+    eventually(page, lambda: verdict(page), expected_verdict(clf, "Good, bad"))
+    box = page.locator("#text textarea")
+    box.press("End")
+    for _ in range(5):
+        box.press("Backspace")
+    eventually(page, lambda: verdict(page), expected_verdict(clf, "Good"))
+
+
+def test_an_example_fills_the_text_and_is_read_and_the_next_press_brings_the_next(page, clf):
+    texts = [e["text"] for e in json.loads(EXAMPLES.read_text(encoding="utf-8")) if e["group"] == "negation"]
+    button = page.locator("#examples button", has_text="negation")
+    for text in texts[:2]:
+        button.click()
+        eventually(page, page.locator("#text textarea").input_value, text)
+        eventually(page, lambda text=text: verdict(page), expected_verdict(clf, text))
+
+
+def test_the_page_names_its_model_and_what_was_measured_of_it(page):
+    facts = page.locator("#masthead .facts").text_content()
+    assert re.search(r"\d+\.\dM parameters · (SST-2 accuracy \d+\.\d% |accuracy not measured)", facts)
+
+
+# --- texts that are no sentences ---
+
+
+@pytest.mark.parametrize("text", ["", "   \n\t ", "\u3000"], ids=["empty", "blanks", "wide blank"])
+def test_without_a_text_the_page_says_what_to_do_and_recovers(page, clf, text):
+    write(page, text)
+    eventually(page, lambda: notice(page), "There is no text to read yet. Type at least one word.")
+    assert verdict(page) == ("—", [], "")
+    assert page.evaluate("document.documentElement.dataset.stale") == "true"
+    write(page, "Good.")
+    eventually(page, lambda: verdict(page), expected_verdict(clf, "Good."))
+    assert page.evaluate("document.documentElement.dataset.stale") == "false"
+    assert notice(page) == ""
+
+
+def test_one_character_more_than_allowed_is_refused_with_both_numbers(page):
+    write(page, "x" * 100_001)
+    eventually(page, lambda: notice(page), "The text has 100,001 characters; shorten it to 100,000 or fewer.")
+
+
+def test_half_of_a_surrogate_pair_is_refused_by_its_place(page):
+    page.locator("#text textarea").evaluate(
+        "box => { box.value = 'a\\ud800b'; box.dispatchEvent(new Event('input', {bubbles: true})); }"
+    )
+    eventually(page, lambda: "Character 2 is half of a surrogate pair" in notice(page), True)
+
+
+def test_a_text_longer_than_the_context_keeps_its_end_and_says_how_much_was_cut(page, clf):
+    text = "A good film, my friend. " * 70  # 400 words and more
+    read = trace(clf, text)
+    assert read.tokens_cut > 0
+    write(page, text)
+    eventually(page, lambda: verdict(page), expected_verdict(clf, text))
+    assert numbers(notice(page)) == [clf.context, read.tokens_cut]
+    eventually(page, lambda: len(strip(page, "predict")), clf.context)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+def test_whatever_is_typed_is_shown_as_text(page, clf, witness, text):
+    go_to(page, "rollout")
+    write(page, text)
+    eventually(page, lambda: verdict(page), expected_verdict(clf, text))
+    wait_for_words(page, clf, rollout, text)
+    tokens = trace(clf, text).tokens
+    visible = {"\n": "⏎", "\t": "⇥", "\u0000": "␀", "\u200d": "ZWJ", "\ufe0f": "VS16", "\u0007": "·", "\u001b": "·"}
+    shown = ["".join(visible.get(c, c) for c in token) for token in tokens]
+    eventually(page, lambda: strip(page, "rollout"), shown)
+    assert page.locator("#rollout-strip .token > *, #rollout-takeaway .takeaway :not(span):not(strong)").count() == 0
+    assert page.locator("#masthead h1").count() == 1
+    assert (witness.dialogs, witness.errors) == ([], [])
+
+
+def test_markup_in_a_token_is_spelled_out_under_the_figure(page, clf):
+    go_to(page, "rollout")
+    write(page, "<b>&lt; <i>")
+    wait_for_words(page, clf, rollout, "<b>&lt; <i>")
+    tokens = trace(clf, "<b>&lt; <i>").tokens
+    eventually(page, lambda: drawn(page, "rollout")["ticks"], [token.strip() for token in tokens])
+    assert any("<" in token for token in tokens)
+
+
+def test_hovering_spells_markup_out(page, clf):
+    go_to(page, "rollout")
+    write(page, "<b>x</b>")
+    wait_for_words(page, clf, rollout, "<b>x</b>")
+    page.locator("#rollout-figure .plot").evaluate(
+        "async plot => (await window.gpt2clsPlotly).Fx.hover(plot, [{curveNumber: 0, pointNumber: [0, 0]}])"
+    )
+    hover = page.locator("#rollout-figure .hoverlayer")
+    first = trace(clf, "<b>x</b>").tokens[0]
+    eventually(page, lambda: f"“{first}”" in hover.text_content(), True)
+    page.locator("#masthead h1").hover()
+
+
+# --- the chapters ---
+
+
+def test_every_chapter_opens_by_a_click_and_explains_the_text(page, clf):
+    write(page, TEXT)
+    for chapter in CHAPTERS:
+        name = stem(chapter)
+        go_to(page, name)
+        wait_for_words(page, clf, chapter, TEXT)
+        last = explained(clf, chapter, TEXT)[-1]
+        eventually(page, lambda name=name: drawn(page, name)["alt"], last.figure.layout.meta["alt"])
+        figure = drawn(page, name)
+        assert (figure["traces"], figure["role"]) == (len(last.figure.data), "img")
+        assert figure["svg"] >= 1
+        assert strip(page, name) == [item["text"] for item in last.strip["items"]]
+        assert page.locator(f"#chapter-{name} h2").is_visible()
+
+
+def test_every_chapter_opens_by_arrow_keys_all_the_way_round(page):
+    go_to(page, STEMS[0])
+    page.locator(f"#tab-{STEMS[0]}").focus()
+    for name in [*STEMS[1:], STEMS[0]]:
+        page.keyboard.press("ArrowRight")
+        eventually(page, lambda: seen(page), [name])
+        assert page.evaluate("document.activeElement.id") == f"tab-{name}"
+    for key, name in (("ArrowLeft", STEMS[-1]), ("Home", STEMS[0]), ("End", STEMS[-1])):
+        page.keyboard.press(key)
+        eventually(page, lambda: seen(page), [name])
+
+
+def test_pressing_a_token_spells_its_vector(page, clf):
+    write(page, TEXT)
+    go_to(page, "geometry")
+    page.locator("#chapter-geometry label", has_text="which word it spells").click()
+    tokens = trace(clf, TEXT).tokens
+    eventually(page, lambda: strip(page, "geometry"), list(tokens))
+    page.locator("#geometry-strip .token").nth(2).click()
+    eventually(page, lambda: f"“{tokens[2].strip()}”" in takeaway(page, "geometry"), True)
+    eventually(page, lambda: page.locator("#geometry-strip .token.marked").all_text_contents(), [tokens[2]])
+    eventually(page, lambda: parse_qs(urlsplit(page.url).query).get("token"), [str(len(tokens) - 3)])
+    page.locator("#chapter-geometry label", has_text="a cloud of sentences").click()
+
+
+# --- the link ---
+
+
+@pytest.fixture(scope="module")
+def linked(open_page):
+    """A page opened by a link with text, chapter and options."""
+    page = open_page("?" + urlencode({"text": TEXT, "chapter": "rollout", "view": "attention", "head": 3}))
+    yield page
+    page.close()
+
+
+def view_of(page) -> tuple:
+    """Text, chapter, and the chosen options of the rollout chapter."""
+    chapter = page.locator("#chapter-rollout")
+    return (
+        page.locator("#text textarea").input_value(),
+        seen(page),
+        chapter.locator("input[type=radio]:checked").input_value(),
+        chapter.locator("input[role=listbox]").input_value(),
+        chapter.locator("input[type=checkbox]").is_checked(),
+        page.locator("#rollout-strip .strip-caption").text_content(),
+    )
+
+
+def test_a_link_reproduces_text_chapter_and_options(linked, clf):
+    caption = explained(clf, rollout, TEXT, view="attention", head=3)[-1].strip["caption"]
+    assert "head 3" in caption
+    eventually(linked, lambda: view_of(linked), (TEXT, ["rollout"], "attention", "3", False, caption))
+    eventually(linked, lambda: verdict(linked), expected_verdict(clf, TEXT))
+
+
+def test_the_address_follows_the_page_and_a_reload_shows_the_same(linked, clf):
+    linked.locator("#chapter-rollout label", has_text="raw rollout").click()
+    linked.locator("#chapter-rollout label", has_text="without the sink").click()
+    write(linked, "Good & <b>bad</b> = 100 %?")
+    options = {"view": "raw", "without_sink": True}
+    wait_for_words(linked, clf, rollout, "Good & <b>bad</b> = 100 %?", **options)
+    before = view_of(linked)
+    assert before[:5] == ("Good & <b>bad</b> = 100 %?", ["rollout"], "raw", "3", True)
+    linked.reload()
+    linked.locator("#rollout-takeaway strong").first.wait_for()
+    eventually(linked, lambda: view_of(linked), before)
+    wait_for_words(linked, clf, rollout, "Good & <b>bad</b> = 100 %?", **options)
+
+
+def test_copy_link_copies_the_address(linked):
+    linked.bring_to_front()
+    linked.locator("#copy-link").click()
+    eventually(linked, lambda: linked.evaluate("navigator.clipboard.readText()"), linked.url)
+
+
+def test_a_hostile_link_opens_the_page_with_its_defaults(open_page, clf):
+    options = {
+        "chapter": "rollout",
+        "view": "<script>",
+        "head": "999",
+        "without_sink": "perhaps",
+        "model": "/etc/passwd",
+    }
+    page = open_page("?" + urlencode({**options, "text": " ", "x": "${alert(1)}", "token": "-5"}))
+    wait_for_words(page, clf, rollout, FIRST_TEXT)
+    assert view_of(page)[:5] == (FIRST_TEXT, ["rollout"], "beyond", "mean of all", False)
+    page.close()
+
+
+# --- looks ---
+
+
+def test_a_dark_page_redraws_the_figure_in_dark_colours_and_a_light_one_in_light(page, clf):
+    write(page, TEXT)
+    go_to(page, "rollout")
+    wait_for_words(page, clf, rollout, TEXT)
+    for theme, other, toggle in ((DARK, LIGHT, "add"), (LIGHT, DARK, "remove")):
+        page.evaluate(f"document.body.classList.{toggle}('dark')")
+        eventually(page, lambda theme=theme: theme["ink"] in drawn(page, "rollout")["json"], True)
+        figure = drawn(page, "rollout")["json"]
+        assert theme["attention"] in figure and theme["read"] in figure
+        assert [colour for colour in other.values() if colour in figure] == []
+        colour = page.locator("#masthead h1").evaluate("h1 => getComputedStyle(h1).color")
+        assert numbers(colour) == [int(theme["ink"][i : i + 2], 16) for i in (1, 3, 5)]
+
+
+def test_no_chapter_makes_a_narrow_page_scroll_sideways(page, clf):
+    page.set_viewport_size({"width": 390, "height": 800})
+    try:
+        for text in (TEXT + " Donaudampfschifffahrtsgesellschaft" * 2, "x" * 200):
+            write(page, text)
+            for chapter in CHAPTERS:
+                go_to(page, stem(chapter))
+                wait_for_words(page, clf, chapter, text)
+                assert page.evaluate("document.scrollingElement.scrollWidth") <= 390, stem(chapter)
+                assert page.locator(f"#{stem(chapter)}-figure .plot").is_visible()
+    finally:
+        page.set_viewport_size({"width": 1280, "height": 900})
+
+
+# --- for those who cannot see or use a mouse ---
+
+
+def test_every_button_and_every_field_has_a_name(page):
+    nameless = page.evaluate(
+        """() => [...document.querySelectorAll('button, [role=tab], [role=button], input, textarea, select')]
+            .filter((node) => node.checkVisibility())
+            .filter((node) => !(node.getAttribute('aria-label') || node.textContent.trim() || node.title
+                || document.getElementById(node.getAttribute('aria-labelledby'))?.textContent.trim()
+                || [...(node.labels || [])].some((label) => label.textContent.trim())))
+            .map((node) => node.outerHTML.slice(0, 200))"""
+    )
+    assert nameless == []
+
+
+def test_the_chapters_are_tabs_of_which_one_is_selected_and_can_be_reached(page):
+    tabs = page.locator("#chapters [role=tablist] [role=tab]")
+    states = tabs.evaluate_all(
+        """tabs => tabs.map((tab) => [tab.getAttribute('aria-selected'), tab.tabIndex,
+            document.getElementById(tab.getAttribute('aria-controls')) !== null])"""
+    )
+    assert len(states) == len(CHAPTERS)
+    assert sorted(states) == [["false", -1, True]] * (len(CHAPTERS) - 1) + [["true", 0, True]]
+    assert page.locator("#chapters [role=tablist]").get_attribute("aria-label")
+
+
+def test_the_verdict_and_the_problem_are_read_out_when_they_change(page):
+    assert page.locator("#verdict [aria-live]").count() == 1
+    assert page.locator("#verdict [role=alert]").count() == 1
+
+
+def test_the_page_has_a_title_one_heading_and_a_language(page):
+    assert "gpt2cls" in page.title()
+    assert page.locator("h1").count() == 1
+    assert page.evaluate("document.documentElement.lang")
+
+
+# --- what goes out ---
+
+
+def test_the_browser_asked_this_machine_alone(page, witness):
+    """Over all that the tests above did."""
+    assert "127.0.0.1" in witness.hosts
+    assert witness.hosts - {"", "127.0.0.1", "localhost"} == set()
+
+
+def test_the_server_looked_up_no_other_host(page, server):
+    assert "127.0.0.1" in server.hosts()  # its own check that it is up, so the record works
+    assert server.hosts() - {"127.0.0.1", "localhost", "0.0.0.0", "::1", "None"} == set()
+
+
+def test_nothing_went_wrong_on_the_way(page, witness, server):
+    assert (witness.errors, witness.dialogs) == ([], [])
+    assert "Traceback" not in server.log()
+    assert "Warning" not in server.log()
+
+
+@pytest.mark.parametrize(
+    "file", ["app/main.py", "requirements.txt", "assets/models/full/config.json", "../shared/DESIGN.md"]
+)
+def test_no_file_of_the_project_can_be_fetched(server, file):
+    with pytest.raises(HTTPError) as refused:
+        urlopen(f"{server.url}gradio_api/file={quote(file)}", timeout=30)
+    assert refused.value.code in (403, 404)

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from gpt2cls_core.training import __main__ as command
+from gpt2cls_core.training.options import FinetuneOptions, PretrainOptions, command_line, portable, repeat
+
+COMMANDS = ("pretrain", "finetune", "ship", "evaluate")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_explains_and_names_every_option(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        command.main([name, "--help"])
+    assert end.value.code == 0
+    said = capsys.readouterr().out
+    assert all(f"{word}:" in said for word in ("In", "Out", "Example"))
+    options = command.COMMANDS[name][0]
+    for field in dataclasses.fields(options):
+        assert f"--{field.name.replace('_', '-')}" in said
+        assert field.metadata["help"].split()[0] in said
+
+
+def test_help_does_not_wait_for_transformers() -> None:
+    code = (
+        "import sys; from gpt2cls_core.training.__main__ import parser; parser().format_help(); "
+        "print([n for n in ('transformers', 'datasets', 'sklearn', 'accelerate') if n in sys.modules])"
+    )
+    root = Path(__file__).parents[2]
+    run = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout.strip()) == (0, "[]"), run.stderr
+
+
+def test_options_arrive_with_their_types() -> None:
+    given = "pretrain --data a:train b:train --probe-data p --output o --tokens 5e6 --layers 3 --no-bf16 --compile --limit 9"
+    options = command.options_of(command.parser().parse_args(given.split()))
+    assert options == PretrainOptions(
+        ("a:train", "b:train"), "p", "o", tokens=5e6, layers=3, bf16=False, compile=True, limit=9
+    )
+
+
+def test_our_errors_are_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command.main(["ship", "--model", str(tmp_path), "--name", "x"]) == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("error: ") and said.err.count("\n") == 1
+    assert said.out == ""
+
+
+def test_a_command_can_be_told_back_without_this_machines_folders(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    work = tmp_path / "project" / "main"
+    work.mkdir(parents=True)
+    monkeypatch.chdir(work)
+    assert portable("runs/base") == "runs/base"
+    assert portable("../shared/sst2:2") == "../shared/sst2:2"
+    assert portable(str(work / "assets" / "x")) == "assets/x"
+    assert portable(str(tmp_path / "project" / "shared" / "y")) == "../shared/y"
+    assert portable("/elsewhere/deep/base") == "runs/base"
+    options = FinetuneOptions("hub/base", ("a b:2", "c"), "o", from_scratch=True, bf16=False, learning_rate=1e-4)
+    told = command_line("finetune", options)
+    assert told == (
+        "python -m gpt2cls_core.training finetune --base hub/base --data 'a b:2' c --output o --from-scratch "
+        "--learning-rate 0.0001 --no-bf16"
+    )
+    record = {**vars(options), "data": ["a b:2", "c"], "date": "of no concern"}
+    assert repeat("finetune", record) == told

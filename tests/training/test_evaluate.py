@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import save_tiny, tiny_tokenizer
+from transformers import GPT2ForSequenceClassification
+
+from gpt2cls_core.errors import DataError, ModelError, OptionError
+from gpt2cls_core.training.baselines import bag_of_words, majority
+from gpt2cls_core.training.data import LabelledTexts
+from gpt2cls_core.training.evaluate import accuracy_of, evaluate, wilson
+from gpt2cls_core.training.options import EvaluateOptions
+
+from .conftest import write_split
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    """A source whose texts end in "good" or in "bad"; one label of four in the test split is the wrong one."""
+    texts = ["film good", "not for me, bad", "but good", "for me, bad"]
+    write_split(tmp_path / "tiny", "train", text=[*texts, "good"], label=[1, 0, 1, 0, 1])
+    write_split(tmp_path / "tiny", "test", text=texts, label=[1, 0, 0, 0])
+    return str(tmp_path / "tiny")
+
+
+@pytest.fixture
+def knows_good(tmp_path: Path) -> str:
+    """A classifier with known verdicts: no block does anything, and the head reads whether the last token is "good"."""
+    folder = save_tiny(tmp_path / "knows_good", 2)
+    model = GPT2ForSequenceClassification.from_pretrained(folder)
+    tokenizer = tiny_tokenizer()
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.fill_(1.0 if name.endswith("ln_f.weight") else 0.0)
+        model.transformer.wte.weight[:, 0] = 1.0
+        for word in ("good", " good"):
+            model.transformer.wte.weight[tokenizer(word)["input_ids"][-1], :2] = torch.tensor([0.0, 1.0])
+        model.score.weight[0, 0] = model.score.weight[1, 1] = 1.0
+    model.save_pretrained(folder)
+    (folder / "card.json").write_text(json.dumps({"name": "known", "seed": 4, "trained_parameters": 20}))
+    return str(folder)
+
+
+def test_wilson_by_hand() -> None:
+    # 8 of 10: centre (0.8 + 3.8415/20) / 1.38415 = 0.71674, half width 0.22659
+    assert wilson(8, 10) == pytest.approx((0.49015, 0.94333), abs=1e-4)
+    low, high = wilson(10, 10)
+    assert high == pytest.approx(1) and low == pytest.approx(10 / 13.8415, abs=1e-4)
+    assert wilson(0, 10) == pytest.approx((0, 3.8415 / 13.8415), abs=1e-4)
+
+
+def test_accuracy_by_hand() -> None:
+    assert accuracy_of([1, 1, 0, 0], [1, 0, 0, 0]) == {"accuracy": 0.75, "low": 0.3006, "high": 0.9544, "n": 4}
+
+
+def test_a_classifier_with_known_verdicts(data: str, knows_good: str, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps({"classifiers": {"other": 1}, "mine": 2, "baselines": {"x": {"accuracy": {"y": 3}}}}))
+    assert evaluate(EvaluateOptions(results=str(path), data=(f"{data}:test",), model=(knows_good,))) == path
+    results = json.loads(path.read_text())
+    entry = results["classifiers"]["known"]
+    assert entry["accuracy"] == {"tiny/test": {"accuracy": 0.75, "low": 0.3006, "high": 0.9544, "n": 4}}
+    assert (entry["seed"], entry["trained_parameters"]) == (4, 20)
+    assert entry["parameters"] == GPT2ForSequenceClassification.from_pretrained(knows_good).num_parameters()
+    assert results["classifiers"]["other"] == 1 and results["mine"] == 2  # what was not measured now is kept
+    shares = {
+        name: entry["accuracy"]["tiny/test"]["accuracy"] for name, entry in results["baselines"].items() if name != "x"
+    }
+    assert shares == {"majority": 0.25, "bag_of_words": 0.75, "bag_of_words_joint": 0.75}
+    assert str(tmp_path) not in path.read_text()
+
+
+def test_a_long_text_is_read_by_its_end(knows_good: str, tmp_path: Path) -> None:
+    long = "film for me, " * 9  # well over the context of 12
+    write_split(tmp_path / "long", "test", text=[long + "good", "good " + long + "bad"], label=[1, 0])
+    options = {"data": (f"{tmp_path}/long:test",), "model": (knows_good,), "baselines": False}
+    evaluate(EvaluateOptions(results=str(tmp_path / "r.json"), **options))
+    assert (
+        json.loads((tmp_path / "r.json").read_text())["classifiers"]["known"]["accuracy"]["long/test"]["accuracy"] == 1
+    )
+
+
+def test_baselines_by_hand() -> None:
+    train = LabelledTexts(["good film", "bad film", "good plot", "bad plot", "good"], [1, 0, 1, 0, 1])
+    assert majority(train, ["a", "b"]).tolist() == [1, 1]
+    assert bag_of_words(train).predict(["a good one", "one bad one", "GOOD", "unseen words"]).tolist() == [1, 0, 1, 1]
+    order = bag_of_words(train).predict_proba(["good, not bad", "bad, not good"])
+    assert np.allclose(order[0], order[1])  # a bag knows no order
+
+
+def test_the_curve_of_a_pre_training_run_joins_the_results(sentences: str, tmp_path: Path) -> None:
+    run = tmp_path / "base"
+    run.mkdir()
+    with pytest.raises(DataError, match=r"no finished pre-training run"):
+        evaluate(EvaluateOptions(results=str(tmp_path / "r.json"), pretraining=str(run)))
+    curve = [{"tokens": 0, "held_out_loss": 9.0, "probe_accuracy": 0.5}]
+    (run / "curve.json").write_text(json.dumps(curve))
+    record = {"data": ["x/imdb:train"], "probe_data": sentences, "output": str(run), "seed": 0, "training_tokens": 7}
+    (run / "pretrain.json").write_text(json.dumps(record))
+    evaluate(EvaluateOptions(results=str(tmp_path / "r.json"), pretraining=str(run)))
+    entry = json.loads((tmp_path / "r.json").read_text())["pretraining"]
+    assert entry["curve"] == curve and entry["data"] == ["imdb/train"]
+    assert entry["probe"] == {"train": 108, "held_out": 6}
+    assert entry["probe_baseline_bag_of_words"]["n"] == 6
+    assert entry["probe_baseline_bag_of_words"]["accuracy"] == 1.0  # "good" or "bad" tells all
+
+
+def test_what_cannot_be_measured_is_refused(data: str, tmp_path: Path) -> None:
+    results = str(tmp_path / "r.json")
+    with pytest.raises(OptionError, match="--model needs --data"):
+        evaluate(EvaluateOptions(results=results, model=("m",)))
+    with pytest.raises(OptionError, match=r"must be SOURCE:SPLIT"):
+        evaluate(EvaluateOptions(results=results, data=(data,)))
+    with pytest.raises(ModelError, match="No classifier could be read from 'nobody/nothing'"):
+        evaluate(EvaluateOptions(results=results, data=(f"{data}:test",), model=("nobody/nothing",)))

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_tokenizer
+from safetensors.torch import load_file
+from transformers import GPT2LMHeadModel
+
+from gpt2cls_core.errors import DataError, ModelError, OptionError
+from gpt2cls_core.training.data import LabelledTexts
+from gpt2cls_core.training.options import PretrainOptions
+from gpt2cls_core.training.pretrain import measuring_steps, new_model, pretrain, read_texts, start
+from gpt2cls_core.training.probe import probe_accuracy
+
+Options = Callable[..., PretrainOptions]
+
+
+@pytest.fixture
+def tiny(reviews: str, sentences: str, tmp_path: Path) -> PretrainOptions:
+    return PretrainOptions(
+        data=(f"{reviews}:train", f"{reviews}:test"),
+        probe_data=sentences,
+        output=str(tmp_path / "base"),
+        vocab_size=300,
+        d_model=10,
+        layers=3,
+        heads=2,
+        context=7,
+        tokens=20 * 5 * 7,
+        batch_size=5,
+        measurements=4,
+        bf16=False,
+    )
+
+
+def test_a_killed_run_resumes_to_the_same_weights_and_curve(tiny: PretrainOptions, tmp_path: Path) -> None:
+    model = pretrain(tiny)
+    run = Path(tiny.output)
+    curve = json.loads((run / "curve.json").read_text())
+    assert [point["tokens"] for point in curve] == [0, 35, 4 * 35, 20 * 35]  # the untrained body, then log-spaced
+    assert curve[-1]["held_out_loss"] < curve[0]["held_out_loss"]
+    assert abs(curve[0]["held_out_loss"] - np.log(300)) < 0.1  # at first every token is as likely as any other
+    record = json.loads((run / "pretrain.json").read_text())
+    assert record["tokens"] == 700 and record["training_tokens"] % 7 == 0 and record["date"]
+
+    killed = tmp_path / "killed"
+    shutil.copytree(run, killed)
+    shutil.rmtree(killed / "model")
+    whole, cut = sorted((killed / "checkpoints").iterdir(), key=lambda p: int(p.name.split("-")[1]))
+    (cut / "trainer_state.json").unlink()  # as if the kill had come while this one was written
+    pretrain(replace(tiny, output=str(killed)))
+    before, after = load_file(model / "model.safetensors"), load_file(killed / "model" / "model.safetensors")
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    assert json.loads((killed / "curve.json").read_text()) == curve
+    assert (whole.name, cut.name) == ("checkpoint-15", "checkpoint-20")
+
+
+def test_a_run_can_be_made_longer_but_not_otherwise_changed(tiny: PretrainOptions) -> None:
+    pretrain(tiny)
+    pretrain(replace(tiny, tokens=22 * 35))
+    curve = json.loads((Path(tiny.output) / "curve.json").read_text())
+    assert curve[-1]["tokens"] == 22 * 35
+    with pytest.raises(OptionError, match="d_model: 10 before, 12 now"):
+        pretrain(replace(tiny, d_model=12))
+
+
+def test_the_model_has_the_asked_shape_and_reloads(tiny: PretrainOptions) -> None:
+    tokenizer = tiny_tokenizer(7)
+    config = new_model(tiny, tokenizer).config
+    shape = (config.n_embd, config.n_layer, config.n_head, config.n_positions, config.vocab_size)
+    assert shape == (10, 3, 2, 7, len(tokenizer))
+    model = GPT2LMHeadModel.from_pretrained(pretrain(tiny))
+    assert model.lm_head.weight is model.transformer.wte.weight
+    assert model.config.use_cache
+
+
+def test_a_base_is_trained_on(tiny: PretrainOptions, base: str) -> None:
+    model, tokenizer = start(replace(tiny, base=base), [])
+    held = load_file(Path(base) / "model.safetensors")
+    assert torch.equal(model.transformer.wte.weight, held["transformer.wte.weight"])
+    assert tokenizer.get_vocab() == tiny_tokenizer().get_vocab()
+    with pytest.raises(ModelError, match="give a folder or a hub name"):
+        start(replace(tiny, base="nobody/nothing"), [])
+
+
+def test_texts_of_all_sources_come_mixed(tiny: PretrainOptions) -> None:
+    texts = read_texts(tiny)
+    assert len(texts) == 80 + 11
+    assert texts == read_texts(tiny) != sorted(texts)
+    assert len(read_texts(replace(tiny, limit=3))) == 6
+    with pytest.raises(OptionError, match="must be SOURCE:SPLIT"):
+        read_texts(replace(tiny, data=("imdb",)))
+
+
+def test_too_little_text_is_said(tiny: PretrainOptions) -> None:
+    with pytest.raises(DataError, match=r"rows of 500 tokens to train on, fewer than one batch of 5"):
+        pretrain(replace(tiny, context=500, limit=1))
+
+
+def test_measuring_steps_are_log_spaced_and_end_with_the_run() -> None:
+    assert sorted(measuring_steps(1000, 3)) == [10, 100, 1000]
+    assert measuring_steps(1, 10) == {1}
+
+
+def test_the_probe_reads_what_a_line_can_read() -> None:
+    vectors = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    line = LabelledTexts([""] * 40, [int(v) for v in vectors[:, 1] > 0])
+    assert probe_accuracy(vectors, line, vectors, line) > 0.9
+    ring = LabelledTexts([""] * 40, [int(v) for v in (vectors**2).sum(1) > 2.4])  # no line separates a ring
+    assert probe_accuracy(vectors, ring, vectors, ring) < 0.8
