@@ -87,9 +87,12 @@ def load_base(source: str | Path = "base", *, device: str = "cpu") -> LanguageMo
 
     name = str(source)
     location = str(BUNDLED / name) if (BUNDLED / name / "config.json").is_file() else name
+    folder = Path(location)
+    if folder.is_dir() and not any((folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):
+        raise ModelError(f"{name} holds no tokenizer. Save it there with tokenizer.save_pretrained().")
     try:
         config = AutoConfig.from_pretrained(location)
-        head = (config.architectures or ["no model"])[0]
+        head = (config.architectures or ["model of unnamed architecture"])[0]
         if head != "GPT2LMHeadModel":
             raise ModelError(f"{name} is a {head}. What a vector predicts can be read with a GPT2LMHeadModel only.")
         model, report = GPT2LMHeadModel.from_pretrained(
@@ -103,13 +106,30 @@ def load_base(source: str | Path = "base", *, device: str = "cpu") -> LanguageMo
         raise ModelError(
             f"The language model {name} can't be loaded: check name, files and network. ({reason})"
         ) from error
+    _check(name, model, tokenizer, report)
+    return LanguageModel(name, model.eval().requires_grad_(False).to(device), tokenizer)
+
+
+def _check(name: str, model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerBase, report: dict) -> None:
+    """Refuse what loads and is not whole, as `load_classifier` does."""
     if report["missing_keys"]:
         raise ModelError(f"{name} does not hold all weights; missing: {', '.join(sorted(report['missing_keys']))}.")
+    unread = sorted(
+        k for k in report["unexpected_keys"] if ".h." in f".{k}" and not k.endswith((".attn.bias", ".attn.masked_bias"))
+    )
+    if unread:
+        raise ModelError(
+            f"{name} holds weights that its config.json leaves out, such as {unread[0]}; is n_layer right?"
+        )
     if not all(torch.isfinite(p).all() for p in model.parameters()):
         raise ModelError(f"{name} holds weights that are not numbers (NaN or infinite). Train or export it again.")
     if not tokenizer.is_fast:
         raise ModelError(f"{name} has no fast tokenizer (tokenizer.json), which is needed to place tokens in the text.")
-    return LanguageModel(name, model.eval().requires_grad_(False).to(device), tokenizer)
+    if tokenizer.vocab_size > model.config.vocab_size:
+        raise ModelError(
+            f"The tokenizer of {name} knows {tokenizer.vocab_size:,} tokens and the model only {model.config.vocab_size:,}; "
+            "they do not belong together. Save the tokenizer that the model was trained with."
+        )
 
 
 def read_states(model: LanguageModel, text: str | Encoding) -> States:

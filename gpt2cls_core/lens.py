@@ -153,13 +153,16 @@ def probe_lens(clf: Classifier, trace: Trace, probes: LensProbes, *, target: int
         target: class index or label; None takes class 1.
 
     Raises:
-        OptionError: there is no such class, or the classifier has more than two.
+        OptionError: there is no such class, the classifier has more than two, or the probes are another model's.
 
     Caveat: the probes were trained on last tokens. At a word in the middle they read a prefix that ends oddly, as the
     head does. And a probe tells what a layer holds, not what later layers make of it.
     """
     if len(clf.labels) != 2:
         raise OptionError(f"Probes tell two classes apart; {clf.name} has {len(clf.labels)}. Use class_lens.")
+    expected = (len(trace.resid), trace.resid.shape[-1])
+    if probes.weights.shape != expected:
+        raise OptionError(f"Probes of {clf.name} have the shape {list(expected)}, not {list(probes.weights.shape)}.")
     chosen, other = clf.target(target, trace.logits)
     speaks_for_1 = torch.einsum("lpd,ld->lp", normalised(clf, trace.resid), probes.weights) + probes.bias[:, None]
     margins = speaks_for_1 if chosen == 1 else -speaks_for_1

@@ -267,6 +267,22 @@ def test_separation_against_scikit_learn(clf2: Classifier, cloud: SentenceCloud)
         assert float(cloud.separation[layer]) == pytest.approx(right / len(truth), abs=1e-6)  # float32
 
 
+def test_three_unequal_classes_against_scikit_learn() -> None:
+    classes = torch.tensor([0] * 20 + [1] * 8 + [2] * 5)
+    generator = torch.Generator().manual_seed(4)
+    vectors = torch.randn(1, 33, 6, generator=generator, dtype=torch.float64)
+    vectors[0, :, 0] += classes
+    parts, x, truth = stratified_folds(classes, 3), vectors[0].numpy(), classes.numpy()
+    right = 0
+    for fold in range(3):
+        train = (parts != fold).numpy()
+        penalty = PENALTY * ((x[train] - x[train].mean(0)) ** 2).sum(-1).mean()
+        ridge = Ridge(alpha=penalty).fit(x[train], np.eye(3)[truth[train]])
+        right += (ridge.predict(x[~train]).argmax(-1) == truth[~train]).sum()
+    found = cross_validated_accuracy(vectors, torch.stack([classes, classes.flip(0)]), parts)
+    assert float(found[0, 0]) == pytest.approx(right / 33, abs=1e-6)  # float32
+
+
 def test_hooks_are_gone_after_an_exception(clf2: Classifier) -> None:
     broken = dataclasses.replace(clf2, model=copy.deepcopy(clf2.model))
     broken.body.h[1].forward = lambda *_, **__: 1 / 0

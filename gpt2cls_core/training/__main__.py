@@ -1,4 +1,4 @@
-"""The commands of training: `python -m gpt2cls_core.training pretrain | finetune | ship | evaluate`."""
+"""The commands of training: `python -m gpt2cls_core.training pretrain | finetune | ship | probes | evaluate`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import sys
 from typing import Any
 
 from ..errors import Gpt2clsError
-from .options import EvaluateOptions, FinetuneOptions, PretrainOptions, ShipOptions, add_arguments
+from .options import EvaluateOptions, FinetuneOptions, PretrainOptions, ProbesOptions, ShipOptions, add_arguments
 
 _INTRODUCTION = """\
-From raw text to a measured classifier, in four commands that follow one another:
+From raw text to a measured classifier, in five commands that follow one another:
 
   pretrain   raw text                 -> a small GPT-2 that predicts the next token
   finetune   that GPT-2, labelled text -> a classifier that reads its verdict at the last token
   ship       a finished model         -> small files that the app loads
+  probes     a shipped classifier     -> a linear reading of each of its layers, beside the weights
   evaluate   shipped classifiers      -> accuracy beside baselines, in results.json
 
 A source of data is a name on the Hugging Face Hub (stanfordnlp/imdb) or a folder with one parquet file per split and
@@ -58,6 +59,18 @@ Out:  TO/NAME, replaced in one move
 Example:
   python -m gpt2cls_core.training ship --model runs/full/model --name full
 """),
+    "probes": (ProbesOptions, "teach a linear probe to read each layer", """\
+Fits one logistic regression per layer on the vectors of last tokens, and measures on held-out sentences how often each
+layer's probe is right and how often the head is when it reads that layer. The page's lens uses both. Give it after
+every ship, which replaces the folder: probes fit only the classifier that they were trained for.
+
+In:   a shipped classifier (--model), SST-2 (--data)
+Out:  MODEL/probes.safetensors, and accuracies per layer in the results file (--results)
+
+Example:
+  python -m gpt2cls_core.training probes --model assets/models/full --data stanfordnlp/sst2 \\
+      --results assets/results.json
+"""),
     "evaluate": (EvaluateOptions, "measure classifiers and baselines", """\
 Measures accuracy with its 95 % interval (Wilson), beside the majority class and bags of words trained on the same train
 splits, and merges the numbers into a results file. Can also take up the curve of a pre-training run (--pretraining).
@@ -70,6 +83,7 @@ Example:
       stanfordnlp/imdb:test --pretraining runs/base --results assets/results.json
 """),
 }  # fmt: skip
+MODULES = {"probes": "lens_probes"}  # where a command's module has another name than the command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -83,7 +97,7 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
-def options_of(arguments: argparse.Namespace) -> Any:
+def options_of(arguments: argparse.Namespace) -> Any:  # noqa: ANN401 - of the class that the command names
     """The options that were given, as the command wants them."""
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in vars(arguments).items() if name != "command"}
     return COMMANDS[arguments.command][0](**given)
@@ -93,7 +107,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; our own errors are one clear line and status 2."""
     given = parser().parse_args(arguments)
     # Only now, because transformers and datasets take seconds to import and --help needs neither.
-    run = getattr(importlib.import_module(f"{__package__}.{given.command}"), given.command)
+    module = importlib.import_module(f"{__package__}.{MODULES.get(given.command, given.command)}")
+    run = getattr(module, given.command)
     try:
         print(f"Written: {run(options_of(given))}")
     except Gpt2clsError as error:

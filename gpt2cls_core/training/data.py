@@ -83,11 +83,19 @@ def load_split(source: str, split: str) -> Dataset:
 
 
 def load_texts(source: str, split: str) -> list[str]:
-    """The cleaned texts of one split, without labels."""
+    """The cleaned texts of one split, without labels.
+
+    Raises:
+        DataError: one of them is no text.
+    """
     rows = load_split(source, split)
-    if "sentence" in rows.column_names:
-        return [naturalise(text) for text in rows["sentence"]]
-    return [clean_markup(text) for text in rows["text"]]
+    column, clean = ("sentence", naturalise) if "sentence" in rows.column_names else ("text", clean_markup)
+    texts = list(rows[column])
+    if (bad := next((i for i, text in enumerate(texts) if not isinstance(text, str)), None)) is not None:
+        raise DataError(
+            f"{source} ({split}), row {bad}: {column!r} is {texts[bad]!r}, not a text; drop or mend the row."
+        )
+    return [clean(text) for text in texts]
 
 
 def load_labelled(source: str, split: str) -> LabelledTexts:
@@ -99,12 +107,11 @@ def load_labelled(source: str, split: str) -> LabelledTexts:
     rows = load_split(source, split)
     if "label" not in rows.column_names:
         raise DataError(f"{source} ({split}) has no column 'label'; it has {rows.column_names}.")
-    labels = [int(label) for label in rows["label"]]
+    labels = list(rows["label"])
     if set(labels) != {0, 1}:
-        raise DataError(
-            f"{source} ({split}) must hold the labels 0 and 1, both of them; it holds {sorted(set(labels))}."
-        )
-    return LabelledTexts(load_texts(source, split), labels)
+        held = sorted(set(labels), key=str)[:9]
+        raise DataError(f"{source} ({split}) must hold the labels 0 and 1, both of them; it holds {held}.")
+    return LabelledTexts(load_texts(source, split), [int(label) for label in labels])
 
 
 def load_and_hold_out(source: str, *, limit: int | None = None) -> tuple[LabelledTexts, LabelledTexts]:

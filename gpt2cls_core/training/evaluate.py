@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import AutoTokenizer, GPT2ForSequenceClassification
 
 from ..errors import DataError, ModelError, OptionError
@@ -60,11 +61,19 @@ def evaluate(options: EvaluateOptions) -> Path:
         raise OptionError("--model needs --data, the splits to measure on.")
     path = Path(options.results)
     results = read_json(path, {})
-    splits = {name: (source, split) for source, split, name in map(split_name, options.data)}
+    named = [split_name(source) for source in options.data]
+    splits = {name: (source, split) for source, split, name in named}
+    if len(splits) < len(named):
+        raise OptionError(
+            f"--data: two splits would have the same name in the results: {', '.join(n for *_, n in named)}."
+        )
     tests = {name: load_labelled(*split).sample(options.limit, seed=0) for name, split in splits.items()}
     for model in options.model:
         name, entry = measure_classifier(model, tests)
-        results.setdefault("classifiers", {})[name] = entry
+        before = results.setdefault("classifiers", {}).get(name, {})
+        if all(before.get(k) == v for k, v in entry.items() if k not in ("measured", "accuracy")):  # not trained anew
+            entry["accuracy"] = {**before["accuracy"], **entry["accuracy"]}
+        results["classifiers"][name] = entry
         write_json(path, results)  # at once: the next model takes minutes
     if options.baselines and tests:
         sources = {name: source for name, (source, _) in splits.items()}
@@ -81,10 +90,14 @@ def measure_classifier(source: str, tests: dict[str, LabelledTexts]) -> tuple[st
     """A classifier's name and its entry in the results."""
     try:
         tokenizer = AutoTokenizer.from_pretrained(source)
-        model = GPT2ForSequenceClassification.from_pretrained(source, dtype=torch.float32).eval()
-    except (OSError, ValueError) as error:
+        model, loading = GPT2ForSequenceClassification.from_pretrained(
+            source, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+    except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(f"No classifier could be read from {source!r}: {error}") from error
-    model.to("cuda" if torch.cuda.is_available() else "cpu")
+    if missing := loading["missing_keys"]:  # they would be random
+        raise ModelError(f"{source!r} lacks weights: {', '.join(sorted(missing))}. Fine-tune it first.")
+    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
     card = read_json(Path(source) / "card.json", {})
     entry = {
         key: card.get(key) for key in ("description", "how_trained", "regime", "base", "command", "seed", "date")

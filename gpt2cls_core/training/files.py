@@ -28,12 +28,15 @@ def read_json(path: Path, default: Any = None) -> Any:  # noqa: ANN401 - whateve
 def claim_folder(folder: str | Path, options: dict[str, Any], *, may_change: tuple[str, ...] = ("output",)) -> Path:
     """Make a run's folder, or enter it again with the same options to resume.
 
+    A run that stopped before it wrote anything, over a mistyped source say, leaves nothing to mix and binds nobody.
+
     Raises:
         OptionError: the folder holds a run with other options; going on would mix the two.
     """
     folder = Path(folder)
     options = json.loads(json.dumps(options))  # as it will be read back: tuples are lists
-    before = read_json(folder / "options.json", options)
+    begun = folder.is_dir() and any(not path.name.startswith("options.json") for path in folder.iterdir())
+    before = read_json(folder / "options.json", options) if begun else options
     changed = [k for k in options if k not in may_change and options[k] != before.get(k)]
     if changed:
         what = ", ".join(f"{k}: {before.get(k)!r} before, {options[k]!r} now" for k in changed)

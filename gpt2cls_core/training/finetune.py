@@ -10,12 +10,14 @@ What the run is judged by while choices are still open (learning rate, number of
 
 from __future__ import annotations
 
+import math
 from datetime import date
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -122,9 +124,8 @@ class HeldOut(TrainerCallback):
         return accuracy
 
 
-def training_arguments(options: FinetuneOptions, examples: Examples) -> TrainingArguments:
+def training_arguments(options: FinetuneOptions, steps: int) -> TrainingArguments:
     """The trainer's settings: one walk through the examples in the order that they have."""
-    steps = -(-len(examples) // options.batch_size)
     return TrainingArguments(
         output_dir=str(Path(options.output) / "checkpoints"),
         num_train_epochs=1,
@@ -160,20 +161,20 @@ def finetune(options: FinetuneOptions) -> Path:
     for passes, train, _ in sources.values():
         examples += make_examples(train, tokenizer, passes=passes, context=model.config.n_positions, seed=options.seed)
     examples = in_batches(examples, options.batch_size, seed=options.seed)
-    arguments = training_arguments(options, examples)
+    per_step = options.batch_size * PartialState(cpu=not torch.cuda.is_available()).num_processes
+    steps = math.ceil(len(examples) / per_step)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    print(
-        f"{len(examples):,} examples of {sum(map(len, examples.ids)):,} tokens; {trained:,} weights learn", flush=True
-    )
-    last = -(-len(examples) // (options.batch_size * max(1, arguments.world_size)))
-    steps = {round(last * i / options.measurements) for i in range(1, options.measurements + 1)}
-    held_out = HeldOut(output / "curve.json", steps, {name: part for name, (_, _, part) in sources.items()}, tokenizer)
+    tokens = sum(map(len, examples.ids))
+    print(f"{len(examples):,} examples of {tokens:,} tokens; {trained:,} weights learn", flush=True)
+    arguments = training_arguments(options, steps)
+    measured = {round(steps * i / options.measurements) for i in range(1, options.measurements + 1)}
+    parts = {name: part for name, (_, _, part) in sources.items()}
     trainer = (MuonTrainer if options.optimizer == "muon" else Trainer)(
         LastTokenClassifier(model),
         arguments,
         data_collator=partial(collate, pad=tokenizer.eos_token_id),
         train_dataset=examples,
-        callbacks=[held_out],
+        callbacks=[HeldOut(output / "curve.json", measured, parts, tokenizer)],
     )
     trainer.train(resume_from_checkpoint=last_checkpoint(arguments.output_dir))
     if trainer.is_world_process_zero():
@@ -184,9 +185,9 @@ def finetune(options: FinetuneOptions) -> Path:
             "date": date.today().isoformat(),
             "parameters": model.num_parameters(),
             "trained_parameters": trained,
-            "tokens": sum(map(len, examples.ids)),
+            "tokens": tokens,
             "held_out_accuracy": read_json(output / "curve.json")[-1]["accuracy"],
-            "held_out_texts": {name: len(part) for name, (_, _, part) in sources.items()},
+            "held_out_texts": {name: len(part) for name, part in parts.items()},
         }
         write_json(output / "finetune.json", record)
     return output / "model"

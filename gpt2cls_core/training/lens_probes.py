@@ -16,15 +16,23 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from ..classifier import Classifier, load_classifier
+from ..classifier import Classifier, bundled_folder, load_classifier
 from ..cloud import last_token_states
-from ..errors import OptionError
+from ..errors import DataError, ModelError, OptionError
 from ..lens import head_logits
 from ..probes import LensProbes, normalised, save_lens_probes
 from .data import LabelledTexts, load_and_hold_out, vary
 from .files import read_json, write_json
+from .options import ProbesOptions
 
-__all__ = ["fit_lens_probes", "train_lens_probes"]
+__all__ = ["fit_lens_probes", "probes", "train_lens_probes"]
+
+
+def probes(options: ProbesOptions) -> Path:
+    """The command: `train_lens_probes` with options from the command line; returns the probes' file."""
+    return train_lens_probes(
+        options.model, options.data, results=options.results, texts=options.texts, seed=options.seed
+    )
 
 
 def train_lens_probes(model: str, data: str, *, results: str, texts: int = 8000, seed: int = 0) -> Path:
@@ -43,16 +51,20 @@ def train_lens_probes(model: str, data: str, *, results: str, texts: int = 8000,
 
     Raises:
         ModelError: the classifier can't be loaded, or is no folder.
-        DataError: the data can't be read.
+        DataError: the data can't be read, or the rows that were drawn are all of one class.
         OptionError: the classifier has more than two classes, or `texts` is below 2.
     """
     clf = load_classifier(model)
+    if not (bundled_folder(model) or Path(model)).is_dir():  # before minutes of work that would have no place
+        raise ModelError(f"{model} is no folder, so its probes have no place. Save the classifier to a folder first.")
     if len(clf.labels) != 2:
         raise OptionError(f"Probes tell two classes apart; {model} has {len(clf.labels)}.")
     if texts < 2:
         raise OptionError(f"texts must be 2 or more, not {texts}.")
     train, held_out = load_and_hold_out(data)
     train = train.sample(texts, seed=seed)
+    if len(set(train.labels)) < 2:
+        raise DataError(f"The {len(train)} texts drawn from {data} are all of one class; learn from more (--texts).")
     generator = random.Random(seed)
     train = LabelledTexts([vary(text, generator) for text in train.texts], train.labels)
     probes = fit_lens_probes(normalised(clf, _states(clf, train)), train.labels)

@@ -21,6 +21,7 @@ __all__ = [
     "EvaluateOptions",
     "FinetuneOptions",
     "PretrainOptions",
+    "ProbesOptions",
     "ShipOptions",
     "add_arguments",
     "command_line",
@@ -101,6 +102,17 @@ class ShipOptions:
     to: str = option("folder that holds the shipped models", "assets/models")
     description: str | None = option("one sentence for the page's header; made from the options where left out", None)
     shard_mb: int = option("largest size of one weight file, in megabytes", 9)
+
+
+@dataclass(frozen=True)
+class ProbesOptions:
+    """What `probes` learns from and where it writes."""
+
+    model: str = option("folder of a shipped classifier with two classes; the probes are put there")
+    data: str = option("SST-2, by hub name or folder; only the train split is read")
+    results: str = option("JSON file that the accuracies are merged into")
+    texts: int = option("how many train rows to learn from", 8000)
+    seed: int = option("seed of their choice and of the spelling that they are given", 0)
 
 
 def add_arguments(parser: argparse.ArgumentParser, options: type) -> None:

@@ -188,7 +188,7 @@ def pretrain(options: PretrainOptions) -> Path:
     rows = pack(tokenizer, texts, options.context)
     held_out = min(HELD_OUT_ROWS, max(1, len(rows) // 20))
     held_out, rows = rows[:held_out], rows[held_out:]
-    per_step = options.batch_size * PartialState().num_processes
+    per_step = options.batch_size * PartialState(cpu=not torch.cuda.is_available()).num_processes
     if len(rows) < per_step:
         raise DataError(
             f"Only {len(rows)} rows of {options.context} tokens to train on, fewer than one batch of {per_step}."

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, GPT2ForSequenceClassification, GPT2LMHeadModel, PreTrainedModel
 
 from ..errors import ModelError, OptionError
@@ -27,7 +28,7 @@ def ship(options: ShipOptions) -> Path:
     """Write ``to/name``: weights, tokenizer and card, in one move; an older folder of that name is replaced.
 
     Raises:
-        ModelError: the folder holds no GPT-2 that `pretrain` or `finetune` finished.
+        ModelError: the folder holds no GPT-2 that `pretrain` or `finetune` finished, or weights that are damaged.
         OptionError: a single weight matrix is larger than a file may be.
     """
     model, tokenizer = _read(options.model)
@@ -37,7 +38,7 @@ def ship(options: ShipOptions) -> Path:
     # Beside the target, not in /tmp: a rename is one move only within one file system.
     partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{options.name}.", suffix=".partial"))
     try:
-        model.half().save_pretrained(partial, max_shard_size=f"{options.shard_mb}MB")
+        _halve(model).save_pretrained(partial, max_shard_size=f"{options.shard_mb}MB")
         config = read_json(partial / "config.json")
         write_json(partial / "config.json", {**config, "dtype": "float32"})
         tokenizer.save_pretrained(partial)
@@ -95,11 +96,30 @@ def _read(folder: str) -> tuple[PreTrainedModel, Any]:
     """The model with the head that its config names, and its tokenizer."""
     if not (Path(folder) / "config.json").is_file():
         raise ModelError(f"{folder} holds no model (no config.json); give the model/ folder of pretrain or finetune.")
-    head = (AutoConfig.from_pretrained(folder).architectures or ["none"])[0]
     heads = {c.__name__: c for c in (GPT2ForSequenceClassification, GPT2LMHeadModel)}
-    if head not in heads:
-        raise ModelError(f"{folder} holds a {head}; only {' and '.join(heads)} can be shipped.")
-    return heads[head].from_pretrained(folder, dtype=torch.float32), AutoTokenizer.from_pretrained(folder)
+    try:
+        head = (AutoConfig.from_pretrained(folder).architectures or ["none"])[0]
+        if head not in heads:
+            raise ModelError(f"{folder} holds a {head}; only {' and '.join(heads)} can be shipped.")
+        model, loading = heads[head].from_pretrained(
+            folder, dtype=torch.float32, use_safetensors=True, output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ModelError(
+            f"{folder} can't be read; train again, which goes on at the last checkpoint. {error}"
+        ) from error
+    if missing := loading["missing_keys"]:
+        raise ModelError(f"{folder} lacks weights: {', '.join(sorted(missing))}.")
+    return model, tokenizer
+
+
+def _halve(model: PreTrainedModel) -> PreTrainedModel:
+    """The model in 16 bits, whose largest number is 65,504."""
+    model = model.half()
+    if not all(torch.isfinite(p).all() for p in model.parameters()):
+        raise ModelError("The model holds weights that are not finite in 16 bits; train with a lower --learning-rate.")
+    return model
 
 
 def _replace(partial: Path, target: Path) -> None:

@@ -42,7 +42,7 @@ def pack(tokenizer: PreTrainedTokenizerBase, texts: list[str], context: int) -> 
     for start in range(0, len(texts), 2000):
         encoded = tokenizer(texts[start : start + 2000], return_attention_mask=False)["input_ids"]
         stream += [np.asarray([*ids, tokenizer.eos_token_id], dtype) for ids in encoded]
-    joined = np.concatenate(stream)
+    joined = np.concatenate([np.empty(0, dtype), *stream])
     rows = len(joined) // context
     return joined[: rows * context].reshape(rows, context)
 

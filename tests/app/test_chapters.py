@@ -12,19 +12,29 @@ import gradio as gr
 import plotly.graph_objects as go
 import pytest
 import torch
-from conftest import TEXT
+from conftest import TEXT, randomise, tiny_config, tiny_tokenizer
+from transformers import GPT2LMHeadModel
 
 from app import models
 from app.chapters import CHAPTERS, attribution, geometry, ledger, lens, predict, rollout, stem
 from app.models import Shape
 from gpt2cls_core import (
+    LanguageModel,
+    LensProbes,
     attention_rollout,
     class_lens,
+    cloud_sentences,
     compare_geometry,
     gradient_weighted_rollout,
     integrated_gradients,
     margin_ledger,
+    nearest_words,
+    next_token_lens,
+    probe_lens,
+    read_states,
+    sentence_cloud,
     trace,
+    vector_at,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -58,6 +68,25 @@ def words(runs) -> str:
 def strong(runs) -> list[str]:
     """The strong runs: the numbers and tokens that were just computed."""
     return [text for text, is_strong in runs if is_strong]
+
+
+@pytest.fixture
+def base(monkeypatch) -> LanguageModel:
+    """A language model that stands for the one before fine-tuning."""
+    model = randomise(GPT2LMHeadModel(tiny_config(2)), seed=3).eval().requires_grad_(False)
+    before = LanguageModel("tiny base", model, tiny_tokenizer())
+    monkeypatch.setattr(models, "base", lambda clf: before)
+    monkeypatch.setattr(models, "base_states", lambda clf, text: read_states(before, text))
+    return before
+
+
+@pytest.fixture
+def probes(clf2, monkeypatch) -> LensProbes:
+    """A trained lens of our own."""
+    shape = (clf2.n_layer + 1, clf2.d_model)
+    trained = LensProbes(torch.randn(shape, generator=torch.Generator().manual_seed(4)), torch.arange(shape[0]) / 2)
+    monkeypatch.setattr(models, "lens_probes", lambda clf: trained)
+    return trained
 
 
 @pytest.fixture(scope="module")
@@ -304,6 +333,95 @@ def test_lens_strip_gives_the_verdict_of_every_prefix(clf2):
     )
 
 
+def test_lens_says_where_the_final_sign_is_settled(clf2):
+    result = class_lens(clf2, trace(clf2, TEXT))
+    said = words(last(lens, clf2).takeaway)
+    assert ("from layer" in said) == bool(result.settled_layer)
+    if result.settled_layer:
+        assert strong(last(lens, clf2).takeaway)[-2:] == [f"{result.margins[0, -1]:+.2f}", str(result.settled_layer)]
+
+
+def test_lens_of_one_token_never_changes_sign(clf2):
+    read = trace(clf2, "good")
+    said = strong(last(lens, clf2, "good").takeaway)
+    assert said[:2] == [read.label, f"{read.logits.diff().item():+.2f}"]
+
+
+def test_lens_draws_the_trained_lens_where_there_is_one(clf2, probes):
+    explained = last(lens, clf2, view="probe")
+    expected = probe_lens(clf2, trace(clf2, TEXT), probes).margins
+    assert torch.equal(torch.tensor(explained.figure.data[0].z), expected)
+    assert "no trained lens" not in words(explained.takeaway)
+
+
+def test_lens_owns_up_to_having_no_trained_lens_and_draws_the_head(clf2):
+    explained = last(lens, clf2, view="probe")
+    assert "no trained lens" in words(explained.takeaway)
+    assert torch.equal(torch.tensor(explained.figure.data[0].z), class_lens(clf2, trace(clf2, TEXT)).margins)
+
+
+def test_lens_draws_and_quotes_the_next_words_of_the_model_that_is_asked(clf2, base):
+    asked = {
+        "before": next_token_lens(base, read_states(base, TEXT)),
+        "after": next_token_lens(clf2, trace(clf2, TEXT)),
+    }
+    for view, expected in asked.items():
+        explained = last(lens, clf2, view=view)
+        assert torch.equal(torch.tensor(explained.figure.data[0].z), expected.probabilities[..., 0]), view
+        for _, probability in expected.at(-1, -1)[:3]:
+            assert f"({probability:.0%})" in words(explained.takeaway), view
+
+
+def test_lens_quotes_what_was_measured(clf2, monkeypatch):
+    layers = clf2.n_layer + 1
+    measured = {
+        "n": 321,
+        "head": [0.5 + i / 100 for i in range(layers)],
+        "probe": [0.7 + i / 100 for i in range(layers)],
+    }
+    monkeypatch.setattr(models, "results", lambda: {"lens": {clf2.name: measured}})
+    said = last(lens, clf2).takeaway
+    assert strong(said)[-3:] == ["51%", f"{measured['head'][-1]:.0%}", "71%"]
+    assert "321" in words(said)
+
+
+def test_geometry_quotes_the_cloud_and_draws_every_layer(clf2):
+    read = trace(clf2, TEXT)
+    result = sentence_cloud(clf2, *cloud_sentences())
+    explained = last(geometry, clf2)
+    assert strong(explained.takeaway) == [
+        f"{result.separation[0]:.0%}",
+        f"{result.separation[-1]:.0%}",
+        f"{result.control_mean[-1]:.0%}",
+        f"{read.logits.diff().item():+.2f}",
+    ]
+    assert len(explained.figure.frames) == clf2.n_layer + 1
+    for layer, frame in enumerate(explained.figure.frames):
+        sentences, own = frame.data
+        assert list(sentences.x) == result.coordinates[layer, :, 0].tolist()
+        assert [own.x[0], own.y[0]] == result.place(read)[layer].tolist()
+
+
+def test_geometry_of_a_text_with_itself_says_that_the_vectors_are_identical(clf2):
+    explained = last(geometry, clf2, view="pair", other=TEXT)
+    margin = f"{trace(clf2, TEXT).logits.diff().item():+.2f}"
+    assert strong(explained.takeaway) == ["identical", "1.00", margin, margin]
+
+
+def test_geometry_spells_with_the_model_before_fine_tuning_too(clf2, base):
+    read = trace(clf2, TEXT)
+    explained = last(geometry, clf2, view="spells", token=1)
+    place = read.last_token_index - 1
+    vectors = [
+        (base, vector_at(read_states(base, TEXT), -1, place)),
+        (clf2, vector_at(read, -1, place)),
+    ]
+    top = [nearest_words(model, vector, top=1) for model, vector in vectors]
+    assert list(explained.figure.data[0].z[-1]) == [
+        float(x) for words in top for x in (words.cosines[0], words.probabilities[0])
+    ]
+
+
 def test_geometry_compares_with_the_other_text(clf2):
     other = "bad film, but not for me"
     result = compare_geometry(clf2, trace(clf2, TEXT), trace(clf2, other))
@@ -332,6 +450,46 @@ def test_ledger_quotes_parts_that_add_up_to_the_margin(clf2):
     assert mlps == pytest.approx(float(result.mlps.sum()), abs=0.0051)
     assert heads + mlps + rest == pytest.approx(total, abs=0.021)
     assert total == pytest.approx(float(trace(clf2, TEXT).logits.diff()), abs=0.0051)
+
+
+def test_ledger_names_the_largest_entry_and_the_token_that_wrote_most(clf2):
+    result = margin_ledger(clf2, trace(clf2, TEXT))
+    largest = max(result.terms, key=lambda term: abs(term.value))
+    source = int(result.written_by_token.abs().argmax())
+    assert strong(last(ledger, clf2).takeaway)[4:8] == [
+        largest.name,
+        f"{largest.value:+.2f}",
+        f"“{result.tokens[source].strip()}”",
+        f"{result.written_by_token[source]:+.2f}",
+    ]
+
+
+def test_ledger_compares_with_integrated_gradients(clf2):
+    result = margin_ledger(clf2, trace(clf2, TEXT))
+    top = int(integrated_gradients(clf2, TEXT).scores.abs().argmax())
+    first, second = ledger.explain(clf2, trace(clf2, TEXT))
+    added = words(second.takeaway[len(first.takeaway) :])
+    assert f"“{result.tokens[top].strip()}”" in added
+    assert ("instead" in added) == (top != int(result.written_by_token.abs().argmax()))
+
+
+def test_ledger_of_one_token_has_no_other_to_read(clf2):
+    assert "no other token" in words(last(ledger, clf2, "good").takeaway)
+
+
+def test_ledger_bars_add_up_to_the_margin(clf2):
+    (bars,) = last(ledger, clf2).figure.data
+    assert sum(bars.y[:-1]) == pytest.approx(trace(clf2, TEXT).logits.diff().item(), abs=1e-4)  # float32 in the model
+
+
+def test_ledger_draws_the_heads_or_the_tokens_that_were_chosen(clf2):
+    result = margin_ledger(clf2, trace(clf2, TEXT))
+    table = torch.cat([result.heads, result.attention_bias[:, None], result.mlps[:, None]], -1)
+    drawn = torch.tensor(last(ledger, clf2, view="heads").figure.data[0].z)
+    assert torch.equal(drawn, table.float())
+    grid = torch.tensor(last(ledger, clf2, view="tokens", layer=2, head=1).figure.data[0].z)
+    assert torch.equal(grid[1], result.by_source[1, 0].float())
+    assert grid[[0, 2]].isnan().all()
 
 
 def test_ledger_strip_gives_what_was_copied_from_each_token(clf2):

@@ -13,7 +13,7 @@ from conftest import TEXT, edit_config, save_tiny
 from app import models, ui
 from app.chapters.frame import with_sides
 from app.main import main
-from gpt2cls_core import Gpt2clsError, ModelError, trace
+from gpt2cls_core import Gpt2clsError, ModelError, load_classifier, trace
 
 
 @pytest.fixture
@@ -72,6 +72,14 @@ def test_two_who_ask_at_once_get_one_model_that_is_loaded_once(monkeypatch):
     assert got[0] is got[1] is got[2]
 
 
+def test_what_a_model_has_not_is_none_instead_of_an_error(clf, tmp_path):
+    lone = load_classifier(save_tiny(tmp_path / "lone", 2))
+    assert models.base(lone) is None
+    assert models.base_states(lone, TEXT) is None
+    assert models.lens_probes(lone) is None
+    assert models.cloud(clf) is None  # of five classes
+
+
 # --- the shape ---
 
 
@@ -117,6 +125,20 @@ def test_facts_give_name_size_and_measured_accuracy(tiny2, measured):
 def test_facts_own_up_to_what_was_not_measured(tiny2, measured, content):
     measured(content)
     assert models.facts(str(tiny2)).endswith("accuracy not measured here")
+
+
+@pytest.mark.parametrize("content", [None, "", "not json", '{"lens": '])
+def test_results_that_are_missing_or_broken_are_none(measured, content):
+    if content is not None:
+        measured(content)
+    assert models.results() == {}
+
+
+def test_results_are_read_anew_so_that_a_running_page_shows_what_was_just_measured(measured):
+    measured('{"lens": 1}')
+    assert models.results() == {"lens": 1}
+    measured('{"lens": 2}')
+    assert models.results() == {"lens": 2}
 
 
 def test_facts_of_a_foreign_model_can_be_neither_markup_nor_template(tiny2):

@@ -12,12 +12,11 @@ import time
 from collections.abc import Callable
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import pytest
 
-from app.chapters import CHAPTERS, predict, rollout, stem
-from app.figures.style import plain
+from app.chapters import CHAPTERS, attribution, geometry, ledger, lens, predict, rollout, stem
 from app.palette import DARK, LIGHT
 from app.ui import EXAMPLES, FIRST_TEXT
 from gpt2cls_core import Classifier, load_classifier, trace
@@ -28,19 +27,12 @@ pytestmark = pytest.mark.browser
 STEMS = [stem(chapter) for chapter in CHAPTERS]
 TEXT = "Not a good film, but I liked the ending."
 HOSTILE = {
-    "script": "<script>alert(1)</script>",
-    "image": "<img src=x onerror=alert(1)>",
-    "svg": "<svg/onload=alert(1)><a href='javascript:alert(1)'>",
-    "JavaScript template": "${alert(1)} `${alert(1)}`",
-    "Handlebars template": "{{value}} {{{value}}} {{#each value}}",
-    "Python template": "{x} {0} {self.__class__} %s %(x)s",
-    "markdown": "**bold** [a](javascript:alert(1)) $x^2$",
-    "entities": "&lt;b&gt; &amp;amp;",
-    "special token": "<|endoftext|>",
-    "control characters": "a\x00b\x07\x1b[31mc\x7f\u2028d",
+    "markup": "<script>alert(1)</script><img src=x onerror=alert(1)><svg/onload=alert(1)>",
+    "templates": "${alert(1)} `${alert(1)}` {{value}} {{{value}}} {x} {0} {self.__class__} %s __proto__",
+    "markdown and entities": "**bold** [a](javascript:alert(1)) $x^2$ &lt;b&gt; &amp;amp;",
+    "special token and control characters": "<|endoftext|>a\x00b\x07\x1b[31mc\x7f\u2028d",
     "right to left": "שלום עולם مرحبا \u202eabc",
     "lone emoji": "👩\u200d👩\u200d👧",
-    "prototype": "__proto__ constructor toString",
 }
 NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e-\d+)?")
 
@@ -91,6 +83,11 @@ def notice(page) -> str:
 
 def strip(page, chapter: str) -> list[str]:
     return page.locator(f"#{chapter}-strip .token").all_text_contents()
+
+
+def labels(page, chapter: str) -> list[str]:
+    """The numbers of the strip."""
+    return page.locator(f"#{chapter}-strip .token").evaluate_all("tokens => tokens.map((token) => token.title)")
 
 
 def takeaway(page, chapter: str) -> str:
@@ -226,20 +223,10 @@ def test_half_of_a_surrogate_pair_is_refused_by_its_place(page):
     eventually(page, lambda: "Character 2 is half of a surrogate pair" in notice(page), True)
 
 
-def test_a_text_longer_than_the_context_keeps_its_end_and_says_how_much_was_cut(page, clf):
-    text = "A good film, my friend. " * 70  # 400 words and more
-    read = trace(clf, text)
-    assert read.tokens_cut > 0
-    write(page, text)
-    eventually(page, lambda: verdict(page), expected_verdict(clf, text))
-    assert numbers(notice(page)) == [clf.context, read.tokens_cut]
-    eventually(page, lambda: len(strip(page, "predict")), clf.context)
-
-
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
 def test_whatever_is_typed_is_shown_as_text(page, clf, witness, text):
-    go_to(page, "rollout")
     write(page, text)
+    go_to(page, "rollout")
     eventually(page, lambda: verdict(page), expected_verdict(clf, text))
     wait_for_words(page, clf, rollout, text)
     tokens = trace(clf, text).tokens
@@ -256,7 +243,7 @@ def test_markup_in_a_token_is_spelled_out_under_the_figure(page, clf):
     write(page, "<b>&lt; <i>")
     wait_for_words(page, clf, rollout, "<b>&lt; <i>")
     tokens = trace(clf, "<b>&lt; <i>").tokens
-    eventually(page, lambda: drawn(page, "rollout")["ticks"], [token.strip() for token in tokens])
+    eventually(page, lambda: drawn(page, "rollout")["ticks"], [token.strip() or "␣" for token in tokens])
     assert any("<" in token for token in tokens)
 
 
@@ -264,13 +251,23 @@ def test_hovering_spells_markup_out(page, clf):
     go_to(page, "rollout")
     write(page, "<b>x</b>")
     wait_for_words(page, clf, rollout, "<b>x</b>")
-    page.locator("#rollout-figure .plot").evaluate(
-        "async plot => (await window.gpt2clsPlotly).Fx.hover(plot, [{curveNumber: 0, pointNumber: [0, 0]}])"
-    )
+    area = page.locator("#rollout-figure .nsewdrag")
+    area.hover(position={"x": 5, "y": area.bounding_box()["height"] - 5})
     hover = page.locator("#rollout-figure .hoverlayer")
     first = trace(clf, "<b>x</b>").tokens[0]
-    eventually(page, lambda: f"“{first}”" in hover.text_content(), True)
-    page.locator("#masthead h1").hover()
+    eventually(page, lambda: hover.text_content().startswith(f"“{first}” · embed"), True)
+
+
+def test_a_text_longer_than_the_context_keeps_its_end_and_says_how_much_was_cut(page, clf):
+    text = "A good film, my friend. " * 70  # 400 words and more
+    read = trace(clf, text)
+    assert read.tokens_cut > 0
+    go_to(page, "predict")  # the grid of 256 tokens takes seconds to draw
+    write(page, text)
+    eventually(page, lambda: verdict(page), expected_verdict(clf, text))
+    assert numbers(notice(page)) == [clf.context, read.tokens_cut]
+    eventually(page, lambda: len(strip(page, "predict")), clf.context)
+    write(page, TEXT)
 
 
 # --- the chapters ---
@@ -316,6 +313,122 @@ def test_pressing_a_token_spells_its_vector(page, clf):
     page.locator("#chapter-geometry label", has_text="a cloud of sentences").click()
 
 
+# --- moving through the layers ---
+
+
+def choose(page, chapter: str, option: str) -> None:
+    page.locator(f"#chapter-{chapter} label", has_text=option).click()
+
+
+def layer_shown(page) -> tuple:
+    """The cloud's caption, and where the person's own text stands in it."""
+    return tuple(
+        page.locator("#geometry-figure .plot").evaluate(
+            "plot => [plot.layout.title?.text, plot.data[1]?.x[0]].map((shown) => shown ?? null)"
+        )
+    )
+
+
+def layers(clf: Classifier, text: str) -> list[tuple]:
+    """The same of every layer, as the library has it."""
+    frames = explained(clf, geometry, text)[-1].figure.frames
+    return [(frame.layout.title.text, pytest.approx(frame.data[1].x[0], abs=1e-3)) for frame in frames]
+
+
+@pytest.fixture
+def cloud(page):
+    """The cloud of sentences, seen."""
+    go_to(page, "geometry")
+    choose(page, "geometry", "a cloud of sentences")
+    return page
+
+
+def test_the_slider_moves_the_cloud_to_the_layer_that_is_pressed(cloud, clf):
+    write(cloud, TEXT)
+    expected = layers(clf, TEXT)
+    eventually(cloud, lambda: layer_shown(cloud), expected[-1])
+    rail = cloud.locator("#geometry-figure .slider-rail-touch-rect")
+    width = rail.bounding_box()["width"]
+    for layer, x in ((0, 2), (len(expected) - 1, width - 2)):
+        rail.click(position={"x": x, "y": 5}, force=True)
+        eventually(cloud, lambda: layer_shown(cloud), expected[layer])
+
+
+@pytest.fixture
+def played(cloud) -> Callable[[], list[str]]:
+    """Gives the names of the frames that were played since."""
+    cloud.locator("#geometry-figure .plot").evaluate(
+        "plot => { window.played = []; plot.on('plotly_animatingframe', (frame) => window.played.push(frame.name)); }"
+    )
+    yield lambda: cloud.evaluate("window.played")
+    cloud.locator("#geometry-figure .plot").evaluate("plot => plot.removeAllListeners('plotly_animatingframe')")
+
+
+def test_play_shows_the_layers_from_the_embedding_to_the_top(cloud, clf, played):
+    write(cloud, TEXT)
+    expected = layers(clf, TEXT)
+    eventually(cloud, lambda: layer_shown(cloud), expected[-1])
+    cloud.locator("#geometry-figure .updatemenu-button").click()
+    eventually(cloud, played, [str(layer) for layer in range(len(expected))])
+    eventually(cloud, lambda: layer_shown(cloud), expected[-1])
+
+
+def test_a_text_typed_while_the_layers_play_is_not_overwritten_by_the_old_ones(cloud, clf, played):
+    write(cloud, TEXT)
+    eventually(cloud, lambda: layer_shown(cloud), layers(clf, TEXT)[-1])
+    expected = layers(clf, "Bad.")
+    cloud.locator("#geometry-figure .updatemenu-button").click()
+    eventually(cloud, lambda: len(played()) > 0, True)
+    write(cloud, "Bad.")
+    eventually(cloud, lambda: layer_shown(cloud), expected[-1])
+    cloud.wait_for_timeout(1500)  # longer than a frame
+    assert layer_shown(cloud) == expected[-1]
+
+
+# --- options ---
+
+
+def test_the_other_text_is_compared_as_it_is_typed_and_an_empty_one_is_explained(page, clf):
+    write(page, TEXT)
+    go_to(page, "geometry")
+    choose(page, "geometry", "another text")
+    other = page.locator("#chapter-geometry textarea")
+    for text in ("I hated the ending.", "<b>${alert(1)}</b>", " "):
+        other.fill(text)
+        wait_for_words(page, clf, geometry, TEXT, view="pair", other=text)
+    other.fill(TEXT)
+    wait_for_words(page, clf, geometry, TEXT, view="pair", other=TEXT)
+    assert drawn(page, "geometry")["traces"] == 3
+    choose(page, "geometry", "a cloud of sentences")
+
+
+def test_who_hurries_from_chapter_to_chapter_gets_the_last_one_explained(page, clf):
+    text = "Hurry from one chapter to the next!"
+    write(page, text)
+    for chapter in [*CHAPTERS, *reversed(CHAPTERS), lens]:
+        page.locator(f"#tab-{stem(chapter)}").click()
+    wait_for_words(page, clf, lens, text)
+    assert seen(page) == ["lens"]
+    eventually(page, lambda: strip(page, "lens"), list(trace(clf, text).tokens))
+
+
+def test_the_address_names_text_chapter_and_the_chapters_own_options(page):
+    write(page, "Fine & well.")
+    go_to(page, "ledger")
+    choose(page, "ledger", "heads and MLPs")
+    expected = {"text": "Fine & well.", "chapter": "ledger", "view": "heads", "layer": "0", "head": "0"}
+
+    def query() -> dict[str, str]:
+        return {key: value for key, (value,) in parse_qs(urlsplit(page.url).query).items() if key != "model"}
+
+    eventually(page, query, expected)
+    go_to(page, "attribution")
+    eventually(page, query, {"text": "Fine & well.", "chapter": "attribution", "baseline": "eos", "unit": "words"})
+    go_to(page, "ledger")
+    choose(page, "ledger", "layer by layer")
+    eventually(page, query, {**expected, "view": "account"})
+
+
 # --- the link ---
 
 
@@ -334,7 +447,7 @@ def view_of(page) -> tuple:
         page.locator("#text textarea").input_value(),
         seen(page),
         chapter.locator("input[type=radio]:checked").input_value(),
-        chapter.locator("input[role=listbox]").input_value(),
+        chapter.get_by_role("combobox", name="Head", include_hidden=True).input_value(),
         chapter.locator("input[type=checkbox]").is_checked(),
         page.locator("#rollout-strip .strip-caption").text_content(),
     )
@@ -381,7 +494,38 @@ def test_a_hostile_link_opens_the_page_with_its_defaults(open_page, clf):
     page.close()
 
 
+LINKS = [
+    (lens, {"view": "after"}),
+    (geometry, {"view": "spells", "token": 2}),
+    (attribution, {"baseline": "zero", "unit": "tokens"}),
+    (ledger, {"view": "tokens", "layer": 2, "head": 1}),
+]
+
+
+@pytest.mark.parametrize(("chapter", "options"), LINKS, ids=[stem(chapter) for chapter, _ in LINKS])
+def test_a_link_opens_any_chapter_with_its_options_light_or_dark(linked, server, clf, chapter, options):
+    name = stem(chapter)
+    dark = chapter is ledger
+    query = {"text": TEXT, "chapter": name, **options, **({"__theme": "dark"} if dark else {})}
+    linked.goto(server.url + "?" + urlencode(query))
+    wait_for_words(linked, clf, chapter, TEXT, **options)
+    last = explained(clf, chapter, TEXT, **options)[-1]
+    eventually(linked, lambda: drawn(linked, name)["alt"], last.figure.layout.meta["alt"])
+    assert labels(linked, name) == [item["label"] for item in last.strip["items"]]
+    assert ((DARK if dark else LIGHT)["ink"] in drawn(linked, name)["json"], seen(linked)) == (True, [name])
+    assert ("__theme=dark" in linked.url) == dark  # the address keeps it
+
+
 # --- looks ---
+
+
+def test_what_belongs_to_another_text_is_dimmed(page):
+    card = page.locator(f"#chapter-{STEMS[0]} .card").first
+    go_to(page, STEMS[0])
+    write(page, "Good.")
+    eventually(page, lambda: card.evaluate("card => getComputedStyle(card).opacity"), "1")
+    write(page, "")
+    eventually(page, lambda: float(card.evaluate("card => getComputedStyle(card).opacity")) < 0.6, True)
 
 
 def test_a_dark_page_redraws_the_figure_in_dark_colours_and_a_light_one_in_light(page, clf):
@@ -401,13 +545,13 @@ def test_a_dark_page_redraws_the_figure_in_dark_colours_and_a_light_one_in_light
 def test_no_chapter_makes_a_narrow_page_scroll_sideways(page, clf):
     page.set_viewport_size({"width": 390, "height": 800})
     try:
-        for text in (TEXT + " Donaudampfschifffahrtsgesellschaft" * 2, "x" * 200):
-            write(page, text)
-            for chapter in CHAPTERS:
-                go_to(page, stem(chapter))
-                wait_for_words(page, clf, chapter, text)
-                assert page.evaluate("document.scrollingElement.scrollWidth") <= 390, stem(chapter)
-                assert page.locator(f"#{stem(chapter)}-figure .plot").is_visible()
+        text = "Not a good film, but " + "x" * 200
+        write(page, text)
+        for chapter in CHAPTERS:
+            go_to(page, stem(chapter))
+            wait_for_words(page, clf, chapter, text)
+            assert page.evaluate("document.scrollingElement.scrollWidth") <= 390, stem(chapter)
+            assert page.locator(f"#{stem(chapter)}-figure .plot").is_visible()
     finally:
         page.set_viewport_size({"width": 1280, "height": 900})
 
@@ -467,6 +611,34 @@ def test_nothing_went_wrong_on_the_way(page, witness, server):
     assert (witness.errors, witness.dialogs) == ([], [])
     assert "Traceback" not in server.log()
     assert "Warning" not in server.log()
+
+
+# --- the API ---
+
+
+def test_no_step_of_the_page_is_offered_as_an_api(server):
+    with urlopen(server.url + "gradio_api/info", timeout=30) as answer:
+        assert json.load(answer) == {"named_endpoints": {}, "unnamed_endpoints": {}}
+
+
+@pytest.mark.parametrize("model", ["/etc/passwd", "openai-community/gpt2", "../../full"])
+def test_a_request_by_hand_gets_no_model_that_is_not_offered(server, model):
+    with urlopen(server.url + "config", timeout=30) as answer:
+        config = json.load(answer)
+    props = {component["id"]: component["props"] for component in config["components"]}
+    step = next(step for step in config["dependencies"] if step["backend_fn"] and step["api_name"] == "page")
+    data = [model if props[i].get("elem_id") == "model" else props[i].get("value") for i in step["inputs"]]
+    join = {"data": data, "fn_index": step["id"], "session_hash": f"by hand {model}"}
+    request = Request(
+        server.url + "gradio_api/queue/join", json.dumps(join).encode(), {"Content-Type": "application/json"}
+    )
+    with urlopen(request, timeout=60):
+        pass
+    with urlopen(server.url + "gradio_api/queue/data?" + urlencode({"session_hash": join["session_hash"]})) as answer:
+        messages = [json.loads(line[6:]) for line in answer.read().decode().splitlines() if line.startswith("data: ")]
+    (completed,) = (message for message in messages if message["msg"] == "process_completed")
+    assert not completed["success"]
+    assert "is not in the list of choices" in completed["output"]["error"]
 
 
 @pytest.mark.parametrize(

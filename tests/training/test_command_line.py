@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,47 @@ def test_our_errors_are_one_line_and_status_2(tmp_path: Path, capsys: pytest.Cap
     said = capsys.readouterr()
     assert said.err.startswith("error: ") and said.err.count("\n") == 1
     assert said.out == ""
+
+
+def test_the_whole_way_from_text_to_results(sentences: str, reviews: str, tmp_path: Path) -> None:
+    base, full, models, results = (str(tmp_path / name) for name in ("base", "full", "models", "results.json"))
+    size = (
+        "--vocab-size 300 --d-model 10 --layers 3 --heads 2 --context 21 --tokens 420 --batch-size 5 --measurements 2"
+    )
+    for line in (
+        f"pretrain --data {reviews}:train --probe-data {sentences} --output {base} --no-bf16 {size}",
+        f"finetune --base {base}/model --data {sentences} {reviews} --output {full} --no-bf16 --batch-size 31",
+        f"ship --model {base}/model --name base --to {models}",
+        f"ship --model {full}/model --name full --to {models}",
+        f"evaluate --model {models}/full --data {sentences}:validation {reviews}:test --pretraining {base} "
+        f"--results {results}",
+    ):
+        assert command.main(line.split()) == 0
+    measured = json.loads(Path(results).read_text())
+    assert set(measured) == {"classifiers", "baselines", "pretraining"}
+    assert {k: v["n"] for k, v in measured["classifiers"]["full"]["accuracy"].items()} == {
+        "sst2/validation": 7,
+        "imdb/test": 11,
+    }
+    assert set(measured["baselines"]) == {"majority", "bag_of_words", "bag_of_words_joint"}
+    written = [Path(results), *Path(models).rglob("*.json")]
+    assert len(written) > 6
+    assert not any(
+        str(tmp_path) in file.read_text() or str(Path(reviews).parent) in file.read_text() for file in written
+    )
+
+
+def test_a_mistake_leaves_one_line_and_status_2_in_a_process_of_its_own(reviews: str, tmp_path: Path) -> None:
+    line = f"evaluate --data {reviews}:validation --results {tmp_path}/r.json".split()
+    run = subprocess.run(
+        [sys.executable, "-m", "gpt2cls_core.training", *line],
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (run.returncode, run.stdout) == (2, "")
+    assert run.stderr == f"error: {reviews} has no split 'validation' (it holds: test, train).\n"
 
 
 def test_a_command_can_be_told_back_without_this_machines_folders(

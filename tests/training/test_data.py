@@ -80,6 +80,14 @@ def test_load_refuses_what_it_cannot_use(tmp_path: Path) -> None:
     write_split(tmp_path, "stars", text=["a", "b"], label=[1, 5])
     with pytest.raises(DataError, match=r"it holds \[1, 5\]"):
         load_labelled(str(tmp_path), "stars")
+    write_split(tmp_path, "named", text=["a", "b"], label=["pos", "neg"])
+    with pytest.raises(DataError, match=r"it holds \['neg', 'pos'\]"):
+        load_labelled(str(tmp_path), "named")
+    write_split(tmp_path, "holed", text=["a", "b", None], label=[0, 1, None])
+    with pytest.raises(DataError, match=r"it holds \[0.0, 1.0, None\]|it holds \[0, 1, None\]"):
+        load_labelled(str(tmp_path), "holed")
+    with pytest.raises(DataError, match=r"\(holed\), row 2: 'text' is None, not a text"):
+        load_texts(str(tmp_path), "holed")
     (tmp_path / "broken.parquet").write_text("not parquet")
     with pytest.raises(DataError, match="'broken', could not be read; write the file again"):
         load_split(str(tmp_path), "broken")

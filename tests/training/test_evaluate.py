@@ -67,11 +67,26 @@ def test_a_classifier_with_known_verdicts(data: str, knows_good: str, tmp_path: 
     assert (entry["seed"], entry["trained_parameters"]) == (4, 20)
     assert entry["parameters"] == GPT2ForSequenceClassification.from_pretrained(knows_good).num_parameters()
     assert results["classifiers"]["other"] == 1 and results["mine"] == 2  # what was not measured now is kept
+    assert results["baselines"]["x"] == {"accuracy": {"y": 3}}
     shares = {
         name: entry["accuracy"]["tiny/test"]["accuracy"] for name, entry in results["baselines"].items() if name != "x"
     }
     assert shares == {"majority": 0.25, "bag_of_words": 0.75, "bag_of_words_joint": 0.75}
     assert str(tmp_path) not in path.read_text()
+
+
+def test_splits_measured_one_by_one_are_gathered_until_the_model_changes(
+    data: str, knows_good: str, tmp_path: Path
+) -> None:
+    def measured(split: str) -> set[str]:
+        options = {"results": str(tmp_path / "r.json"), "model": (knows_good,), "baselines": False}
+        results = json.loads(evaluate(EvaluateOptions(data=(f"{data}:{split}",), **options)).read_text())
+        return set(results["classifiers"]["known"]["accuracy"])
+
+    assert measured("test") == {"tiny/test"}
+    assert measured("train") == {"tiny/test", "tiny/train"}
+    (Path(knows_good) / "card.json").write_text(json.dumps({"name": "known", "seed": 5}))
+    assert measured("train") == {"tiny/train"}
 
 
 def test_a_long_text_is_read_by_its_end(knows_good: str, tmp_path: Path) -> None:
@@ -109,7 +124,7 @@ def test_the_curve_of_a_pre_training_run_joins_the_results(sentences: str, tmp_p
     assert entry["probe_baseline_bag_of_words"]["accuracy"] == 1.0  # "good" or "bad" tells all
 
 
-def test_what_cannot_be_measured_is_refused(data: str, tmp_path: Path) -> None:
+def test_what_cannot_be_measured_is_refused(data: str, base: str, tmp_path: Path) -> None:
     results = str(tmp_path / "r.json")
     with pytest.raises(OptionError, match="--model needs --data"):
         evaluate(EvaluateOptions(results=results, model=("m",)))
@@ -117,3 +132,7 @@ def test_what_cannot_be_measured_is_refused(data: str, tmp_path: Path) -> None:
         evaluate(EvaluateOptions(results=results, data=(data,)))
     with pytest.raises(ModelError, match="No classifier could be read from 'nobody/nothing'"):
         evaluate(EvaluateOptions(results=results, data=(f"{data}:test",), model=("nobody/nothing",)))
+    with pytest.raises(ModelError, match=r"lacks weights: score\.weight\. Fine-tune it first"):
+        evaluate(EvaluateOptions(results=results, data=(f"{data}:test",), model=(base,)))
+    with pytest.raises(OptionError, match="two splits would have the same name in the results: tiny/test, tiny/test"):
+        evaluate(EvaluateOptions(results=results, data=(f"{data}:test", f"{data}/../tiny:test")))

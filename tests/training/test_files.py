@@ -47,6 +47,9 @@ def test_the_last_checkpoint_is_the_newest_whole_one(tmp_path: Path) -> None:
 def test_a_folder_is_not_shared_by_runs_with_other_options(tmp_path: Path) -> None:
     folder = claim_folder(tmp_path / "run", {"data": ("a", "b"), "lr": 0.1, "output": "x"})
     assert json.loads((folder / "options.json").read_text())["data"] == ["a", "b"]
+    assert claim_folder(folder, {"data": ("typo",), "lr": 0.1, "output": "x"}) == folder  # nothing was written yet
+    assert claim_folder(folder, {"data": ("a", "b"), "lr": 0.1, "output": "x"}) == folder
+    (folder / "checkpoints").mkdir()
     assert claim_folder(folder, {"data": ("a", "b"), "lr": 0.1, "output": "elsewhere"}) == folder
     with pytest.raises(OptionError, match=r"lr: 0\.1 before, 0\.2 now.*another --output"):
         claim_folder(folder, {"data": ("a", "b"), "lr": 0.2, "output": "x"})

@@ -22,7 +22,8 @@ Options = Callable[..., FinetuneOptions]
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    return load_file(folder / "model.safetensors")
+    """A copy: what `load_file` gives changes when the file is written again."""
+    return {name: value.clone() for name, value in load_file(folder / "model.safetensors").items()}
 
 
 def test_a_run_learns_and_leaves_model_curve_and_record(finetune_options: Options, reviews: str) -> None:
@@ -42,7 +43,9 @@ def test_a_run_learns_and_leaves_model_curve_and_record(finetune_options: Option
     assert [predict(clf, text).label for text in unseen.texts] == [clf.labels[label] for label in unseen.labels]
 
 
-def test_a_killed_run_resumes_to_the_same_weights(finetune_options: Options, tmp_path: Path) -> None:
+def test_a_killed_run_resumes_to_the_same_weights(
+    finetune_options: Options, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     unbroken = finetune(finetune_options(output=str(tmp_path / "unbroken")))
     options = finetune_options(output=str(tmp_path / "killed"))
     killed = Path(options.output)
@@ -50,7 +53,10 @@ def test_a_killed_run_resumes_to_the_same_weights(finetune_options: Options, tmp
     whole, cut = sorted((killed / "checkpoints").iterdir(), key=lambda p: int(p.name.split("-")[1]))
     (cut / "trainer_state.json").unlink()  # as if the kill had come while this one was written
     shutil.rmtree(killed / "model")
+    assert "'step': 11," in capsys.readouterr().out
     finetune(options)
+    said = capsys.readouterr().out
+    assert "'step': 33," in said and "'step': 11," not in said  # it went on and did not begin again
     before, after = weights(unbroken), weights(killed / "model")
     assert all(torch.equal(before[name], after[name]) for name in before)
     curves = [json.loads((tmp_path / run / "curve.json").read_text()) for run in ("unbroken", "killed")]
@@ -107,7 +113,7 @@ def test_sources_and_passes(sentences: str, reviews: str) -> None:
 
 def test_a_folder_is_not_reused_with_other_options(finetune_options: Options) -> None:
     options = finetune_options(limit=9)
-    Path(options.output).mkdir()
+    (Path(options.output) / "checkpoints").mkdir(parents=True)
     (Path(options.output) / "options.json").write_text(json.dumps({**vars(options), "learning_rate": 0.5}))
     with pytest.raises(OptionError, match=r"learning_rate: 0\.5 before, 0\.01 now"):
         finetune(options)

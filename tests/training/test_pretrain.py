@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,15 +10,13 @@ import pytest
 import torch
 from conftest import tiny_tokenizer
 from safetensors.torch import load_file
-from transformers import GPT2LMHeadModel
 
+from gpt2cls_core import load_base
 from gpt2cls_core.errors import DataError, ModelError, OptionError
 from gpt2cls_core.training.data import LabelledTexts
 from gpt2cls_core.training.options import PretrainOptions
 from gpt2cls_core.training.pretrain import measuring_steps, new_model, pretrain, read_texts, start
 from gpt2cls_core.training.probe import probe_accuracy
-
-Options = Callable[..., PretrainOptions]
 
 
 @pytest.fixture
@@ -40,7 +37,14 @@ def tiny(reviews: str, sentences: str, tmp_path: Path) -> PretrainOptions:
     )
 
 
-def test_a_killed_run_resumes_to_the_same_weights_and_curve(tiny: PretrainOptions, tmp_path: Path) -> None:
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    """A copy: what `load_file` gives changes when the file is written again."""
+    return {name: value.clone() for name, value in load_file(folder / "model.safetensors").items()}
+
+
+def test_a_killed_run_resumes_to_the_same_weights_and_curve(
+    tiny: PretrainOptions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = pretrain(tiny)
     run = Path(tiny.output)
     curve = json.loads((run / "curve.json").read_text())
@@ -55,18 +59,29 @@ def test_a_killed_run_resumes_to_the_same_weights_and_curve(tiny: PretrainOption
     shutil.rmtree(killed / "model")
     whole, cut = sorted((killed / "checkpoints").iterdir(), key=lambda p: int(p.name.split("-")[1]))
     (cut / "trainer_state.json").unlink()  # as if the kill had come while this one was written
+    assert "'tokens': 0," in capsys.readouterr().out
     pretrain(replace(tiny, output=str(killed)))
-    before, after = load_file(model / "model.safetensors"), load_file(killed / "model" / "model.safetensors")
+    said = capsys.readouterr().out
+    assert "'tokens': 700," in said and "'tokens': 0," not in said  # it went on and did not begin again
+    before, after = weights(model), weights(killed / "model")
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert json.loads((killed / "curve.json").read_text()) == curve
     assert (whole.name, cut.name) == ("checkpoint-15", "checkpoint-20")
 
 
-def test_a_run_can_be_made_longer_but_not_otherwise_changed(tiny: PretrainOptions) -> None:
-    pretrain(tiny)
-    pretrain(replace(tiny, tokens=22 * 35))
+def test_a_run_can_be_made_longer_but_not_otherwise_changed(
+    tiny: PretrainOptions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished = weights(pretrain(tiny))
+    before = json.loads((Path(tiny.output) / "curve.json").read_text())
+    again = weights(pretrain(tiny))  # a finished run given again stays what it is
+    assert all(torch.equal(finished[name], again[name]) for name in finished)
+    capsys.readouterr()
+    longer = weights(pretrain(replace(tiny, tokens=22 * 35)))
+    assert "'tokens': 0," not in capsys.readouterr().out
     curve = json.loads((Path(tiny.output) / "curve.json").read_text())
-    assert curve[-1]["tokens"] == 22 * 35
+    assert curve[:-1] == before and curve[-1]["tokens"] == 22 * 35
+    assert not torch.equal(finished["transformer.wte.weight"], longer["transformer.wte.weight"])
     with pytest.raises(OptionError, match="d_model: 10 before, 12 now"):
         pretrain(replace(tiny, d_model=12))
 
@@ -76,9 +91,11 @@ def test_the_model_has_the_asked_shape_and_reloads(tiny: PretrainOptions) -> Non
     config = new_model(tiny, tokenizer).config
     shape = (config.n_embd, config.n_layer, config.n_head, config.n_positions, config.vocab_size)
     assert shape == (10, 3, 2, 7, len(tokenizer))
-    model = GPT2LMHeadModel.from_pretrained(pretrain(tiny))
-    assert model.lm_head.weight is model.transformer.wte.weight
-    assert model.config.use_cache
+    loaded = load_base(pretrain(tiny))
+    assert loaded.model.lm_head.weight is loaded.body.wte.weight
+    assert loaded.model.config.use_cache
+    assert loaded.tokenizer.get_vocab() == start(tiny, [])[1].get_vocab()  # found in its folder, not trained again
+    assert loaded.tokenizer.decode(loaded.encode("good film").input_ids) == "good film"
 
 
 def test_a_base_is_trained_on(tiny: PretrainOptions, base: str) -> None:
@@ -110,8 +127,8 @@ def test_measuring_steps_are_log_spaced_and_end_with_the_run() -> None:
 
 
 def test_the_probe_reads_what_a_line_can_read() -> None:
-    vectors = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
-    line = LabelledTexts([""] * 40, [int(v) for v in vectors[:, 1] > 0])
-    assert probe_accuracy(vectors, line, vectors, line) > 0.9
-    ring = LabelledTexts([""] * 40, [int(v) for v in (vectors**2).sum(1) > 2.4])  # no line separates a ring
+    vectors = np.random.default_rng(0).normal(size=(400, 3)).astype(np.float32)
+    line = LabelledTexts([""] * 400, [int(v) for v in vectors[:, 1] > 0])
+    assert probe_accuracy(vectors, line, vectors, line) > 0.95
+    ring = LabelledTexts([""] * 400, [int(v) for v in (vectors**2).sum(1) > 2.4])  # no line separates a ring
     assert probe_accuracy(vectors, ring, vectors, ring) < 0.8

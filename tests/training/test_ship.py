@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import edit_config, save_tiny
-from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, GPT2LMHeadModel
+from conftest import edit_config, randomise, save_tiny, tiny_config
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    GPT2ForSequenceClassification,
+    GPT2LMHeadModel,
+)
 
-from gpt2cls_core import load_classifier
+from gpt2cls_core import load_base, load_classifier, predict
 from gpt2cls_core.errors import ModelError, OptionError
 from gpt2cls_core.training.options import ShipOptions
 from gpt2cls_core.training.ship import ship
@@ -44,6 +49,7 @@ def shipped(run: Path, **changes: object) -> Path:
 def test_weights_come_back_rounded_to_16_bits_and_compute_in_32(run: Path) -> None:
     folder = shipped(run)
     before = load_file(run / "model" / "model.safetensors")
+    assert any(not torch.equal(w, w.half().float()) for w in before.values())
     for loader in (AutoModelForSequenceClassification.from_pretrained, lambda f: load_classifier(f).model):
         model = loader(folder)
         assert model.state_dict().keys() == before.keys()
@@ -76,7 +82,7 @@ def test_a_language_model_is_shipped_with_its_head(base: str, tmp_path: Path) ->
     record = {"data": ["x/imdb:train", "x/imdb:more"], "probe_data": "x/sst2", "output": "o", "base": None, "seed": 0}
     (run / "pretrain.json").write_text(json.dumps({**record, "tokens": 2e6}))
     folder = shipped(run, name="base")
-    model, before = GPT2LMHeadModel.from_pretrained(folder), GPT2LMHeadModel.from_pretrained(base)
+    model, before = load_base(folder).model, GPT2LMHeadModel.from_pretrained(base)
     assert all(torch.equal(v.half().float(), model.state_dict()[k]) for k, v in before.state_dict().items())
     card = json.loads((folder / "card.json").read_text())
     assert card["how_trained"] == "on raw text of imdb, 2 M tokens, labels unseen"
@@ -94,6 +100,36 @@ def test_no_file_is_larger_than_asked(run: Path) -> None:
         shipped(run, shard_mb=1)
     assert os.listdir(run.parent / "to") == []  # nothing half-made is left
     assert max(file.stat().st_size for file in shipped(run, shard_mb=3).iterdir()) < 3_000_000
+
+
+def test_a_model_is_cut_into_many_files_and_computes_as_if_whole(run: Path) -> None:
+    wide = randomise(GPT2ForSequenceClassification(tiny_config(2, 21, n_inner=30_000)))  # 0.6 MB a matrix
+    wide.save_pretrained(run / "model")
+    folder = shipped(run, shard_mb=1)
+    shards = sorted(folder.glob("*.safetensors"))
+    assert len(shards) > 3 and max(file.stat().st_size for file in shards) <= 1_000_000
+    rounded = wide.half().float()
+    rounded.save_pretrained(run / "model")
+    text = "good film, but not for me"
+    logits = [predict(load_classifier(f), text).logits for f in (folder, run / "model")]
+    assert torch.equal(*logits)
+
+
+def test_damaged_weights_are_not_shipped(run: Path) -> None:
+    file = run / "model" / "model.safetensors"
+    whole = {name: value.clone() for name, value in load_file(file).items()}  # the file will be written again
+    for value in (torch.nan, 70_000.0):  # no number; a number that 16 bits can't hold
+        spoilt = {**whole, "score.weight": torch.full_like(whole["score.weight"], value)}
+        save_file(spoilt, file, metadata={"format": "pt"})
+        with pytest.raises(ModelError, match="not finite in 16 bits"):
+            shipped(run)
+    save_file({k: v for k, v in whole.items() if k != "score.weight"}, file, metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks weights: score\.weight"):
+        shipped(run)
+    file.write_bytes(file.read_bytes()[:-99])
+    with pytest.raises(ModelError, match="can't be read; train again"):
+        shipped(run)
+    assert not list((run.parent / "to").glob("*"))
 
 
 def test_a_new_version_replaces_the_old_one_whole(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
