@@ -26,7 +26,14 @@ from .classifier import Classifier, Encoding
 from .errors import OptionError
 from .words import Word, sum_by_word
 
-__all__ = ["BASELINES", "Attribution", "agreement", "baseline_embedding", "integrated_gradients", "margin_of_embeddings"]
+__all__ = [
+    "BASELINES",
+    "Attribution",
+    "agreement",
+    "baseline_embedding",
+    "integrated_gradients",
+    "margin_of_embeddings",
+]
 
 Baseline = Literal["eos", "zero", "mean"]
 BASELINES: tuple[Baseline, ...] = ("eos", "zero", "mean")

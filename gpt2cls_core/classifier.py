@@ -178,7 +178,9 @@ def _check_text(text: str) -> None:
 
 def bundled_names() -> list[str]:
     """Names of the classifiers that ship with the project."""
-    return sorted(folder.name for folder in BUNDLED.glob("*") if _architecture(folder).endswith("SequenceClassification"))
+    return sorted(
+        folder.name for folder in BUNDLED.glob("*") if _architecture(folder).endswith("SequenceClassification")
+    )
 
 
 def bundled_folder(name: str) -> Path | None:
@@ -205,7 +207,9 @@ def load_classifier(source: str | Path = "full", *, device: str = "cpu") -> Clas
     elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
         location = name
     else:
-        raise ModelError(f"There is no model {name!r}. Bundled: {', '.join(bundled_names())}. Or give a folder or a hub id.")
+        raise ModelError(
+            f"There is no model {name!r}. Bundled: {', '.join(bundled_names())}. Or give a folder or a hub id."
+        )
     model, tokenizer = _read(location, name)
     labels = tuple(str(model.config.id2label[i]) for i in range(model.config.num_labels))
     return Classifier(name, model.to(device), tokenizer, labels, _card(folder))
@@ -251,7 +255,9 @@ def _read(location: str, name: str) -> tuple[GPT2ForSequenceClassification, PreT
     try:
         config = AutoConfig.from_pretrained(location)
         if config.model_type != "gpt2":
-            raise ModelError(f"{name} is a {config.model_type} model. Only GPT-2 sequence classifiers can be explained here.")
+            raise ModelError(
+                f"{name} is a {config.model_type} model. Only GPT-2 sequence classifiers can be explained here."
+            )
         if config.num_labels < 2:
             raise ModelError(f"{name} has {config.num_labels} output; a classifier needs two classes or more.")
         model, report = GPT2ForSequenceClassification.from_pretrained(
@@ -269,12 +275,14 @@ def _read(location: str, name: str) -> tuple[GPT2ForSequenceClassification, PreT
         raise ModelError(_loading_message(location, name, error)) from error
     missing = sorted(key for key in report["missing_keys"] if not _is_mask(key))
     if any(key.startswith("score") for key in missing):
-        raise ModelError(f"{name} has no trained head (score.weight). It is a language model, not a classifier: fine-tune it first.")
+        raise ModelError(f"{name} has no trained head (score.weight). It is no classifier yet: fine-tune it first.")
     if missing:
         raise ModelError(f"{name} does not hold all weights; missing: {', '.join(missing)}.")
     unread = sorted(key for key in report["unexpected_keys"] if ".h." in f".{key}" and not _is_mask(key))
     if unread:
-        raise ModelError(f"{name} holds weights that its config.json leaves out, such as {unread[0]}; is n_layer right?")
+        raise ModelError(
+            f"{name} holds weights that its config.json leaves out, such as {unread[0]}; is n_layer right?"
+        )
     if not all(torch.isfinite(p).all() for p in model.parameters()):
         raise ModelError(f"{name} holds weights that are not numbers (NaN or infinite). Train or export it again.")
     if not tokenizer.is_fast:
@@ -294,7 +302,9 @@ def _is_mask(key: str) -> bool:
 
 def _loading_message(location: str, name: str, error: Exception) -> str:
     if Path(location).is_dir():
-        return f"The files of {name} can't be read; one is damaged or incomplete. Save or download them again. ({error})"
+        return (
+            f"The files of {name} can't be read; one is damaged or incomplete. Save or download them again. ({error})"
+        )
     return (
         f"{name} could not be loaded from the Hugging Face hub: check the id and the network, or use a bundled model "
         f"({', '.join(bundled_names())}) or a local folder. ({str(error).splitlines()[0] if str(error) else type(error).__name__})"

@@ -1,8 +1,8 @@
 """One forward pass, with everything that the lenses read.
 
-A GPT-2 body keeps one vector per token, the *residual stream*. Each block adds to it twice: attention copies from earlier positions,
-and the MLP computes in place. A `Trace` keeps that stream after every block, what was added, and where attention looked, so that
-no lens needs a forward pass of its own.
+A GPT-2 body keeps one vector per token, the *residual stream*. Each block adds to it twice: attention copies from earlier
+positions, and the MLP computes in place. A `Trace` keeps that stream after every block, what was added, and where attention
+looked, so that no lens needs a forward pass of its own.
 """
 
 from __future__ import annotations

@@ -332,7 +332,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
     "BERT": (become_bert, "is a bert model. Only GPT-2 sequence classifiers can be explained here."),
     "language model": (
         become_language_model,
-        "has no trained head (score.weight). It is a language model, not a classifier: fine-tune it first.",
+        "has no trained head (score.weight). It is no classifier yet: fine-tune it first.",
     ),
     "one label": (one_label, "has 1 output; a classifier needs two classes or more."),
     "NaN": (other_weights(score__weight=torch.full((5, 10), torch.nan)), "holds weights that are not numbers (NaN or"),

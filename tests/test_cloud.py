@@ -29,7 +29,7 @@ from gpt2cls_core.separation import PENALTY, cross_validated_accuracy, shuffled_
 # Two routes through the same float32 model differ in the order of summing: 1e-5 on numbers of size 1 to 10.
 ROUNDING = {"atol": 1e-5, "rtol": 1e-5}
 MIDDLES = ["", " film", " for me", " film for me", " but", " film but", " me", " for film", " me but", " but me"]
-SENTENCES = [f"good {word}{middle}." for middle in MIDDLES for word in ("bad", "good")]  # twins of one length
+SENTENCES = [f"good {word}{middle}." for middle in MIDDLES for word in ("bad", "not")]  # twins of one length
 LABELS = [0, 1] * len(MIDDLES)
 
 
@@ -111,8 +111,10 @@ def test_the_picture_does_not_depend_on_the_labels(clf2: Classifier, cloud: Sent
 
 
 def test_what_is_identical_cannot_be_separated_and_the_top_can(cloud: SentenceCloud) -> None:
-    # At layer 0 each sentence has a twin of the other class at the same point, in the same fold: one of each two is right.
-    assert float(cloud.separation[0]) == pytest.approx(0.5, abs=1e-6)  # float32
+    # At layer 0 each sentence has a twin of the other class at the same point, in the same fold. One of each two is
+    # right, but for the rounding that decides between equal scores: 2 of 20 sentences may go either way.
+    assert cloud.vectors[0, ::2].equal(cloud.vectors[0, 1::2])
+    assert float(cloud.separation[0]) == pytest.approx(0.5, abs=0.1)
     assert float(cloud.separation[-1]) > float(cloud.control_mean[-1] + cloud.control_spread[-1])
     # The mean over 20 shuffles of 20 sentences strays by 0.5 / sqrt(400) = 0.025; four times that.
     assert ((cloud.control_mean - 0.5).abs() < 0.1).all()

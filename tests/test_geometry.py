@@ -115,6 +115,16 @@ def test_another_token_at_the_same_position_differs_by_the_token_embeddings_alon
     torch.testing.assert_close(float(result.distance[0]), result.token_distance, **ROUNDING)
 
 
+def test_a_text_cut_at_the_context_ends_at_its_last_position(clf: Classifier) -> None:
+    cut, short = trace(clf, "film " * 9 + TEXT), trace(clf, TEXT)
+    result = compare_geometry(clf, cut, short)
+    assert cut.tokens_cut > 0
+    assert result.positions == (11, 6)
+    assert result.same_token
+    expected = float((clf.body.wpe.weight[11] - clf.body.wpe.weight[6]).norm())
+    assert float(result.distance[0]) == pytest.approx(expected, abs=1e-5)  # float32 sums of embeddings
+
+
 def test_a_text_beside_itself_is_itself(clf: Classifier) -> None:
     result = compare_geometry(clf, trace(clf, TEXT), trace(clf, TEXT))
     torch.testing.assert_close(result.cosine, torch.ones(4))  # default float32 tolerance

@@ -143,6 +143,16 @@ def test_one_token_is_its_own_only_source(clf: Classifier) -> None:
     assert ledger.by_source[..., 0].equal(ledger.heads)
 
 
+def test_a_text_cut_at_the_context_is_booked_from_its_end(clf: Classifier) -> None:
+    tr = trace(clf, TEXT * 3)
+    ledger = margin_ledger(clf, tr)
+    assert tr.tokens_cut > 0
+    assert ledger.by_source.shape == (3, 2, 12)
+    everything = float(ledger.written_by_token.sum()) + ledger.from_no_source
+    # The account is kept in float64, the model adds in float32: 1e-5 on terms of size 1.
+    assert everything == pytest.approx(float(tr.logits[ledger.target] - tr.logits[ledger.other]), abs=1e-5)
+
+
 def test_the_margin_is_that_of_the_head_products(clf: Classifier, tr: Trace, ledger: Ledger) -> None:
     products = head_products(clf, tr)
     assert (ledger.margin, ledger.target, ledger.other) == (products.margin, products.target, products.other)
@@ -197,6 +207,35 @@ def test_taking_a_term_out_of_the_vector_takes_it_off_the_margin_at_a_frozen_sca
     vector = (without - without.mean()) / ledger.scale * norm.weight.double() + norm.bias.double()
     # float32 rounding of the model's margin
     assert float(vector @ head) == pytest.approx(ledger.margin - float(ledger.mlps[1]), abs=1e-5)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+@pytest.mark.parametrize("head", [0, 1])
+def test_a_head_that_is_ablated_takes_its_term_off_the_margin_at_a_frozen_scale(
+    clf: Classifier, tr: Trace, ledger: Ledger, layer: int, head: int
+) -> None:
+    """By hand from the input ids up; what later blocks wrote stays as it was."""
+    body, ids, rows = clf.body, tr.input_ids, slice(5 * head, 5 * head + 5)
+    allowed = torch.ones(7, 7, dtype=torch.bool).tril()
+    stream = body.wte.weight[ids] + body.wpe.weight[:7]
+    change = torch.zeros(10)
+    for index, block in enumerate(body.h):
+        query, key, value = (
+            part.unflatten(-1, (2, 5)).transpose(0, 1) for part in block.attn.c_attn(block.ln_1(stream)).split(10, -1)
+        )
+        looked = (query @ key.mT / 5**0.5).masked_fill(~allowed, -torch.inf).softmax(-1)
+        z = (looked @ value).transpose(0, 1).flatten(1)  # (pos, head × d_head)
+        if index == layer:
+            ablated = z[-1].clone()  # what the head writes whatever it reads is left: it is booked as attention bias
+            ablated[rows] = block.attn.c_attn(block.ln_1.bias)[20:][rows]
+            change = block.attn.c_proj(ablated) - block.attn.c_proj(z[-1])
+        stream = stream + block.attn.c_proj(z)
+        stream = stream + block.mlp(block.ln_2(stream))
+    last = (stream[-1] + change).double()
+    vector = (last - last.mean()) / ledger.scale * body.ln_f.weight.double() + body.ln_f.bias.double()
+    without = float(vector @ (clf.score[ledger.target] - clf.score[ledger.other]).double())
+    # float32 forward passes; the smallest term here is 100 times as large
+    assert ledger.margin - without == pytest.approx(float(ledger.heads[layer, head]), abs=1e-5)
 
 
 # --- failures ---

@@ -32,6 +32,7 @@ from gpt2cls_core import (
     trace,
     vector_at,
 )
+from gpt2cls_core.cells import check_index
 from gpt2cls_core.lens import VECTORS_AT_ONCE, next_tokens, vocabulary_texts
 from gpt2cls_core.probes import save_lens_probes
 
@@ -140,6 +141,24 @@ def test_the_top_row_is_the_classifier_on_every_prefix(clf: Classifier, text: st
             logits = clf.model(input_ids=tr.input_ids[None, :length]).logits[0]  # Hugging Face's own pooling
         torch.testing.assert_close(lens.margins[-1, length - 1], logits[lens.target] - logits[lens.other], **ROUNDING)
         assert lens.verdicts[-1, length - 1] == logits.argmax()
+
+
+@pytest.mark.parametrize("text", [TEXT, TEXT * 3])
+def test_every_prefix_encoded_anew_ends_in_its_cell(clf2: Classifier, text: str) -> None:
+    whole = trace(clf2, text)  # the longer one is cut at the context
+    lens = class_lens(clf2, whole)
+    margins = []
+    for n in range(1, len(whole.tokens) + 1):
+        encoding = dataclasses.replace(
+            whole.encoding, input_ids=whole.input_ids[:n], tokens=whole.tokens[:n], offsets=whole.offsets[:n]
+        )
+        part = trace(clf2, encoding)
+        margins.append(float(part.logits[1] - part.logits[0]))
+        below = class_lens(clf2, part).margins
+        torch.testing.assert_close(below, lens.margins[:, :n], **ROUNDING)  # no layer looks ahead
+    torch.testing.assert_close(lens.margins[-1], torch.tensor(margins), **ROUNDING)
+    turns = tuple(i for i in range(1, len(margins)) if (margins[i] > 0) != (margins[i - 1] > 0))
+    assert lens.flips == turns
 
 
 def test_the_top_right_cell_is_the_models_margin(clf2: Classifier) -> None:
@@ -316,6 +335,7 @@ def test_cells_that_do_not_exist(clf: Classifier, tr: Trace, layer: int, positio
 def test_a_vector_of_the_grid(tr: Trace) -> None:
     assert vector_at(tr, -1, -1).equal(tr.resid[3, 6])
     assert vector_at(tr, 2, 5).equal(tr.resid[2, 5])
+    assert [check_index("layer", i, 4) for i in (-4, -1, 0, 3)] == [0, 3, 0, 3]
 
 
 def test_classes_and_counts_that_do_not_exist(clf: Classifier, tr: Trace) -> None:

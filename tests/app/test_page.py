@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from urllib.error import HTTPError
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 from urllib.request import Request, urlopen
@@ -336,53 +336,50 @@ def layers(clf: Classifier, text: str) -> list[tuple]:
 
 
 @pytest.fixture
-def cloud(page):
-    """The cloud of sentences, seen."""
+def cloud(page, clf):
+    """The cloud of sentences with TEXT in it, drawn."""
+    write(page, TEXT)
     go_to(page, "geometry")
     choose(page, "geometry", "a cloud of sentences")
+    eventually(page, lambda: layer_shown(page), layers(clf, TEXT)[-1])
     return page
 
 
+@pytest.fixture
+def played(cloud) -> Iterator[Callable[[], list[str]]]:
+    """Gives the names of the frames that have been played."""
+    plot = cloud.locator("#geometry-figure .plot")
+    plot.evaluate(
+        "plot => { window.played = []; plot.on('plotly_animatingframe', (frame) => window.played.push(frame.name)); }"
+    )
+    yield lambda: cloud.evaluate("window.played")
+    plot.evaluate("plot => plot.removeAllListeners('plotly_animatingframe')")
+
+
 def test_the_slider_moves_the_cloud_to_the_layer_that_is_pressed(cloud, clf):
-    write(cloud, TEXT)
     expected = layers(clf, TEXT)
-    eventually(cloud, lambda: layer_shown(cloud), expected[-1])
     rail = cloud.locator("#geometry-figure .slider-rail-touch-rect")
     width = rail.bounding_box()["width"]
     for layer, x in ((0, 2), (len(expected) - 1, width - 2)):
         rail.click(position={"x": x, "y": 5}, force=True)
-        eventually(cloud, lambda: layer_shown(cloud), expected[layer])
-
-
-@pytest.fixture
-def played(cloud) -> Callable[[], list[str]]:
-    """Gives the names of the frames that were played since."""
-    cloud.locator("#geometry-figure .plot").evaluate(
-        "plot => { window.played = []; plot.on('plotly_animatingframe', (frame) => window.played.push(frame.name)); }"
-    )
-    yield lambda: cloud.evaluate("window.played")
-    cloud.locator("#geometry-figure .plot").evaluate("plot => plot.removeAllListeners('plotly_animatingframe')")
+        eventually(cloud, lambda layer=layer: layer_shown(cloud), expected[layer])
 
 
 def test_play_shows_the_layers_from_the_embedding_to_the_top(cloud, clf, played):
-    write(cloud, TEXT)
     expected = layers(clf, TEXT)
-    eventually(cloud, lambda: layer_shown(cloud), expected[-1])
     cloud.locator("#geometry-figure .updatemenu-button").click()
     eventually(cloud, played, [str(layer) for layer in range(len(expected))])
     eventually(cloud, lambda: layer_shown(cloud), expected[-1])
 
 
 def test_a_text_typed_while_the_layers_play_is_not_overwritten_by_the_old_ones(cloud, clf, played):
-    write(cloud, TEXT)
-    eventually(cloud, lambda: layer_shown(cloud), layers(clf, TEXT)[-1])
-    expected = layers(clf, "Bad.")
+    top = layers(clf, "Bad.")[-1]
     cloud.locator("#geometry-figure .updatemenu-button").click()
     eventually(cloud, lambda: len(played()) > 0, True)
     write(cloud, "Bad.")
-    eventually(cloud, lambda: layer_shown(cloud), expected[-1])
+    eventually(cloud, lambda: layer_shown(cloud), top)
     cloud.wait_for_timeout(1500)  # longer than a frame
-    assert layer_shown(cloud) == expected[-1]
+    assert layer_shown(cloud) == top
 
 
 # --- options ---
@@ -647,4 +644,5 @@ def test_a_request_by_hand_gets_no_model_that_is_not_offered(server, model):
 def test_no_file_of_the_project_can_be_fetched(server, file):
     with pytest.raises(HTTPError) as refused:
         urlopen(f"{server.url}gradio_api/file={quote(file)}", timeout=30)
+    refused.value.close()
     assert refused.value.code in (403, 404)

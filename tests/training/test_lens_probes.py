@@ -12,8 +12,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from gpt2cls_core import class_lens, load_classifier, load_lens_probes, probe_lens, trace
-from gpt2cls_core.errors import DataError, OptionError
-from gpt2cls_core.training.data import load_and_hold_out
+from gpt2cls_core.errors import DataError, ModelError, OptionError
+from gpt2cls_core.training import __main__ as command
+from gpt2cls_core.training import lens_probes
+from gpt2cls_core.training.data import LabelledTexts, load_and_hold_out
 from gpt2cls_core.training.lens_probes import fit_lens_probes, train_lens_probes
 
 
@@ -74,3 +76,63 @@ def test_what_cannot_be_trained(folder: str, sentences: str, tmp_path: Path) -> 
         train_lens_probes(folder, str(tmp_path / "nowhere"), results=str(results))
     assert not results.exists()
     assert not (Path(folder) / "probes.safetensors").exists()
+
+
+def test_too_few_texts_to_show_both_classes(folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one_class = LabelledTexts(["good film.", "good plot.", "good song."], [1, 1, 1])
+    monkeypatch.setattr(lens_probes, "load_and_hold_out", lambda _: (one_class, one_class))
+    with pytest.raises(DataError, match=r"^The 2 texts drawn from sst2 are all of one class; learn from more "):
+        train_lens_probes(folder, "sst2", results=str(tmp_path / "r.json"), texts=2)
+    assert not (Path(folder) / "probes.safetensors").exists()
+
+
+def test_a_classifier_of_the_hub_is_refused_before_the_work(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub, clf = "someone/on-the-hub", load_classifier(folder)
+    monkeypatch.setattr(lens_probes, "load_classifier", lambda _: clf)
+    with pytest.raises(ModelError, match=f"^{hub} is no folder, so its probes have no place"):
+        train_lens_probes(hub, str(tmp_path / "never read"), results=str(tmp_path / "r.json"))
+
+
+def test_the_command_trains_and_measures(
+    folder: str, sentences: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = tmp_path / "results.json"
+    given = [
+        "probes",
+        "--model",
+        folder,
+        "--data",
+        sentences,
+        "--results",
+        str(results),
+        "--texts",
+        "30",
+        "--seed",
+        "4",
+    ]
+    assert command.main(given) == 0
+    file = Path(folder) / "probes.safetensors"
+    assert capsys.readouterr().out.splitlines()[-1] == f"Written: {file}"
+    assert json.loads(results.read_text())["lens"]["two"]["n_train"] == 30
+    by_command = file.read_bytes()
+    train_lens_probes(folder, sentences, results=str(results), texts=30, seed=4)
+    assert file.read_bytes() == by_command
+
+
+def test_a_mistake_is_one_line_and_status_2(folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ["probes", "--model", folder, "--data", str(tmp_path / "nowhere"), "--results", str(tmp_path / "r.json")]
+    assert command.main(given) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+
+
+def test_help_explains_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        command.main(["probes", "--help"])
+    assert end.value.code == 0
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("In:", "Out:", "Example:", "after\nevery ship", "(default: 8000)"))
+    assert all(f"--{name}" in said for name in ("model", "data", "results", "texts", "seed"))
