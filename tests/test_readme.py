@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from gpt2cls_core.training.report import report
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -44,3 +46,7 @@ def test_requirements_pin_what_the_project_depends_on_and_nothing_else():
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     block = project.split("\ndependencies = [", 1)[1].split("\n]", 1)[0]
     assert set(pins()) == set(re.findall(r'^ +"([a-z0-9-]+)', block, flags=re.MULTILINE))
+
+
+def test_the_measured_tables_are_those_of_the_results_file():
+    assert report(str(ROOT / "assets" / "results.json")) in (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The measured numbers as the tables that README shows, so that nobody copies them by hand."""
+"""The measured numbers as the tables that README shows: ``python -m gpt2cls_core.training.report``."""
 
 from __future__ import annotations
 
@@ -51,3 +51,7 @@ def _cell(measured: dict[str, Any] | None) -> str:
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:
     return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
+
+
+if __name__ == "__main__":
+    print(report("assets/results.json"))

@@ -14,9 +14,11 @@ from transformers import BertConfig, GPT2ForSequenceClassification
 from gpt2cls_core import load_classifier, predict
 from gpt2cls_core.errors import ModelError, OptionError
 from gpt2cls_core.training.data import load_and_hold_out, load_labelled
+from gpt2cls_core.training.examples import in_batches
 from gpt2cls_core.training.finetune import HeldOut, finetune, load_base, read_sources
 from gpt2cls_core.training.options import FinetuneOptions
-from gpt2cls_core.training.pooling import LastTokenClassifier
+from gpt2cls_core.training.pooling import LastTokenClassifier, collate
+from gpt2cls_core.training.pooling import predict as predict_classes
 
 Options = Callable[..., FinetuneOptions]
 
@@ -119,12 +121,38 @@ def test_a_folder_is_not_reused_with_other_options(finetune_options: Options) ->
         finetune(options)
 
 
-def test_measuring_leaves_dropout_on(base: str, reviews: str, tmp_path: Path) -> None:
+def test_examples_are_shown_in_the_order_that_was_laid_out(
+    finetune_options: Options, reviews: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    laid_out, shown = [], []
+
+    def spy_batches(*given, **more):
+        laid_out.append(in_batches(*given, **more))
+        return laid_out[-1]
+
+    def spy_collate(examples, **more):
+        shown.extend(example["input_ids"].tolist() for example in examples)
+        return collate(examples, **more)
+
+    monkeypatch.setattr("gpt2cls_core.training.finetune.in_batches", spy_batches)
+    monkeypatch.setattr("gpt2cls_core.training.finetune.collate", spy_collate)
+    finetune(finetune_options(data=(reviews,)))
+    assert shown == [ids.tolist() for ids in laid_out[0].ids]
+
+
+def test_measuring_leaves_dropout_on(base: str, reviews: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "model"
     shutil.copytree(base, folder)
     edit_config(folder, num_labels=2)
     model = LastTokenClassifier(GPT2ForSequenceClassification.from_pretrained(folder)).train()
     held_out = HeldOut(tmp_path / "c.json", {1}, {"imdb": load_and_hold_out(reviews)[1]}, tiny_tokenizer(21))
-    first = held_out.measure(model)
-    assert first == held_out.measure(model)  # without dropout, so twice the same
+    modes = []
+
+    def spy(model, tokenizer, texts):
+        modes.append(model.training)
+        return predict_classes(model, tokenizer, texts)
+
+    monkeypatch.setattr("gpt2cls_core.training.finetune.predict", spy)
+    assert set(held_out.measure(model)) == {"imdb"}
+    assert modes == [False]
     assert model.model.training

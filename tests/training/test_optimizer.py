@@ -33,6 +33,14 @@ def test_matrices_of_the_blocks_go_to_muon_and_all_else_to_adamw() -> None:
     assert [group["weight_decay"] for group in adamw.param_groups] == [0.01, 0.0]
 
 
+def test_muon_moves_a_matrix_as_far_as_adamw_would() -> None:
+    net = model()
+    matrix = net.transformer.h[0].mlp.c_proj.weight  # 40 to 10
+    before = matrix.detach().clone()
+    steps(net, MuonAdamW(net, lr=0.1, weight_decay=0.0), 1)
+    assert 0.15 < float((matrix - before).pow(2).mean().sqrt()) / 0.1 < 0.25  # AdamW's root mean square is about 0.2
+
+
 def test_frozen_weights_are_left_alone() -> None:
     net = model().requires_grad_(False)
     net.transformer.ln_f.weight.requires_grad_(True)
@@ -65,6 +73,8 @@ def test_a_resumed_run_ends_where_an_unbroken_one_does() -> None:
     second = MuonAdamW(resumed, lr=0.7)  # whatever it was made with gives way to what was saved
     resumed.load_state_dict(saved[0])
     second.load_state_dict(saved[1])
+    inside = [group for part in second.inner for group in part.param_groups]
+    assert all(a is b for a, b in zip(inside, second.param_groups, strict=True))  # a schedule still reaches both
     steps(resumed, second, 2, first=3)
     for name, value in unbroken.state_dict().items():
         torch.testing.assert_close(resumed.state_dict()[name], value, rtol=0, atol=0, msg=name)

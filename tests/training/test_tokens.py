@@ -21,7 +21,11 @@ def tokenizer():
 @example(END_OF_TEXT + " typed")
 @settings(deadline=None, derandomize=True)
 def test_any_text_survives_the_round_trip(tokenizer, text: str) -> None:
-    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    encoded = tokenizer(text, return_offsets_mapping=True, split_special_tokens=True)
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == tokenizer.decode(encoded["input_ids"]) == text
+    ends = [0, *(end for _, end in encoded["offset_mapping"])]
+    assert ends[-1] == len(text)
+    assert all(start <= end for (start, _), end in zip(encoded["offset_mapping"], ends, strict=False))  # no gaps
 
 
 def test_the_tokenizer_is_byte_level_with_end_of_text_as_token_0(tokenizer) -> None:
