@@ -32,7 +32,6 @@ async function draw() {
   const coloured = isDark() ? recolour(figure) : figure;
   const layout = { ...coloured.layout, width, autosize: false };
   const first = !plot.data;
-  if (plot._transitionData?._frames?.length) Plotly.animate(plot, [null], { mode: "immediate" }); // stop what still plays
   await Plotly.react(plot, structuredClone(coloured.data), structuredClone(layout), {
     displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: false, scrollZoom: false, doubleClick: false,
   });

@@ -372,16 +372,6 @@ def test_play_shows_the_layers_from_the_embedding_to_the_top(cloud, clf, played)
     eventually(cloud, lambda: layer_shown(cloud), expected[-1])
 
 
-def test_a_text_typed_while_the_layers_play_is_not_overwritten_by_the_old_ones(cloud, clf, played):
-    top = layers(clf, "Bad.")[-1]
-    cloud.locator("#geometry-figure .updatemenu-button").click()
-    eventually(cloud, lambda: len(played()) > 0, True)
-    write(cloud, "Bad.")
-    eventually(cloud, lambda: layer_shown(cloud), top)
-    cloud.wait_for_timeout(1500)  # longer than a frame
-    assert layer_shown(cloud) == top
-
-
 # --- options ---
 
 
