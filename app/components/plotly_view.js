@@ -24,14 +24,20 @@ let drawnWidth = 0;
 let drawnDark = null;
 async function draw() {
   const figure = props.value;
-  if (!figure || !figure.layout) { plot.replaceChildren(); return; }
   const Plotly = await window.gpt2clsPlotly;
-  if (!scroll.clientWidth || figure !== props.value) return; // hidden, or a newer figure is on its way
+  if (figure !== props.value) return; // a newer figure is on its way
+  if (!figure || !figure.layout) { // purged, because Plotly would go on with nodes that are gone
+    if (plot.data) Plotly.purge(plot);
+    plot.removeAttribute("aria-label");
+    return;
+  }
+  if (!scroll.clientWidth) return; // hidden
   const meta = figure.layout.meta || {};
   const width = Math.max(scroll.clientWidth, meta.min_width || 0);
   const coloured = isDark() ? recolour(figure) : figure;
   const layout = { ...coloured.layout, width, autosize: false };
   const first = !plot.data;
+  if (plot._transitionData?._frames?.length) await Plotly.animate(plot, [], { mode: "immediate" }); // what still plays is old
   await Plotly.react(plot, structuredClone(coloured.data), structuredClone(layout), {
     displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: false, scrollZoom: false, doubleClick: false,
   });

@@ -15,7 +15,7 @@ from gpt2cls_core import load_base
 from gpt2cls_core.errors import DataError, ModelError, OptionError
 from gpt2cls_core.training.data import LabelledTexts
 from gpt2cls_core.training.options import PretrainOptions
-from gpt2cls_core.training.pretrain import measuring_steps, new_model, pretrain, read_texts, start
+from gpt2cls_core.training.pretrain import Measure, measuring_steps, new_model, pretrain, read_texts, start
 from gpt2cls_core.training.probe import probe_accuracy
 from gpt2cls_core.training.tokens import pack
 
@@ -108,6 +108,19 @@ def test_a_base_is_trained_on(tiny: PretrainOptions, base: str) -> None:
     assert tokenizer.get_vocab() == tiny_tokenizer().get_vocab()
     with pytest.raises(ModelError, match="give a folder or a hub name"):
         start(replace(tiny, base="nobody/nothing"), [])
+
+
+def test_measuring_is_done_without_dropout_and_leaves_it_on(tiny: PretrainOptions, base: str) -> None:
+    model, tokenizer = start(replace(tiny, base=base), [])
+    model.train()
+    assert model.config.resid_pdrop > 0  # GPT-2's own setting
+    measure = Measure(tiny, set(), pack(tokenizer, ["good film, but not for me"] * 9, 7), tokenizer)
+    curves = []
+    for _ in range(2):
+        measure.measure(model, 0)
+        curves.append(json.loads((Path(tiny.output) / "curve.json").read_text()))
+    assert curves[0] == curves[1]
+    assert model.training
 
 
 def test_texts_of_all_sources_come_mixed(tiny: PretrainOptions) -> None:
