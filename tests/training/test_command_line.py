@@ -11,7 +11,7 @@ import pytest
 from gpt2cls_core.training import __main__ as command
 from gpt2cls_core.training.options import FinetuneOptions, PretrainOptions, command_line, portable, repeat
 
-COMMANDS = ("pretrain", "finetune", "ship", "evaluate")
+COMMANDS = ("pretrain", "finetune", "ship", "probes", "evaluate")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
