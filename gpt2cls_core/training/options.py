@@ -39,7 +39,9 @@ def option(text: str, default: Any = MISSING, **more: Any) -> Any:  # noqa: ANN4
 class PretrainOptions:
     """Everything that decides the outcome of `pretrain`; written beside the model as ``pretrain.json``."""
 
-    data: tuple[str, ...] = option("texts to read, each as SOURCE:SPLIT; a source is a hub name or a folder")
+    data: tuple[str, ...] = option(
+        "texts to read, each as SOURCE:SPLIT or SOURCE:SPLIT:PASSES; a source is a hub name or a folder"
+    )
     probe_data: str = option("SST-2, by hub name or folder: its train split serves to probe for sentiment on the way")
     output: str = option("folder for checkpoints, tokenizer, curve.json and the final model/")
     base: str | None = option("go on from this model (folder or hub name) instead of from random weights", None)

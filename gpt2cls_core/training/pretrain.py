@@ -114,18 +114,58 @@ def measuring_steps(total: int, count: int) -> set[int]:
     return {round(step) for step in np.geomspace(max(1, total / 100), total, count)}
 
 
-def read_texts(options: PretrainOptions) -> list[str]:
-    """The texts of all sources in an order that is random but always the same.
+def read_texts(options: PretrainOptions) -> tuple[list[str], list[int]]:
+    """The texts of all sources and how often each is to be read, in an order that is random but always the same.
 
-    So the rows that are held out are the same whatever the seed, and stay unseen when a run goes on from another's model.
+    So the texts that are held out are the same whatever the seed, and stay unseen when a run goes on from another's model.
     """
     texts: list[str] = []
+    passes: list[int] = []
     for source in options.data:
-        path, _, split = source.rpartition(":")
-        if not path:
-            raise OptionError(f"--data {source!r} must be SOURCE:SPLIT, such as stanfordnlp/imdb:train.")
+        path, split, times = parse_source(source)
         texts += load_texts(path, split)[: options.limit]
-    return [texts[i] for i in np.random.default_rng(0).permutation(len(texts))]
+        passes += [times] * (len(texts) - len(passes))
+    order = np.random.default_rng(0).permutation(len(texts))
+    return [texts[i] for i in order], [passes[i] for i in order]
+
+
+def parse_source(source: str) -> tuple[str, str, int]:
+    """``"stanfordnlp/imdb:train"`` or ``"folder:train:3"`` as path, split and passes.
+
+    Raises:
+        OptionError: it has no split, or fewer than one pass.
+    """
+    path, _, split = source.rpartition(":")
+    times = "1"
+    if split.isdigit():
+        times = split
+        path, _, split = path.rpartition(":")
+    if not path or not split or int(times) < 1:
+        raise OptionError(
+            f"--data {source!r} must be SOURCE:SPLIT or SOURCE:SPLIT:PASSES, such as stanfordnlp/imdb:train."
+        )
+    return path, split, int(times)
+
+
+def make_rows(
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], passes: list[int], context: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on and held-out rows, both [row context].
+
+    Held out are the first rows of the texts as they come. A text of which a part is held out is not read again in a
+    later pass.
+    """
+    once = pack(tokenizer, texts, context)
+    held_out = min(HELD_OUT_ROWS, max(1, len(once) // 20))
+    ends = np.cumsum([len(ids) + 1 for ids in tokenizer(texts[: held_out * context], verbose=False)["input_ids"]])
+    first = int(np.searchsorted(ends, held_out * context)) + 1
+    again = [
+        text
+        for time in range(1, max(passes))
+        for text, n in zip(texts[first:], passes[first:], strict=True)
+        if n > time
+    ]
+    return np.concatenate([once[held_out:], pack(tokenizer, again, context)]), once[:held_out]
 
 
 def start(options: PretrainOptions, texts: list[str]) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerBase]:
@@ -186,11 +226,9 @@ def pretrain(options: PretrainOptions) -> Path:
     """
     output = claim_folder(options.output, vars(options), may_change=("output", "tokens", "compile"))
     set_seed(options.seed)
-    texts = read_texts(options)
+    texts, passes = read_texts(options)
     model, tokenizer = start(options, texts)
-    rows = pack(tokenizer, texts, options.context)
-    held_out = min(HELD_OUT_ROWS, max(1, len(rows) // 20))
-    held_out, rows = rows[:held_out], rows[held_out:]
+    rows, held_out = make_rows(tokenizer, texts, passes, options.context)
     per_step = options.batch_size * PartialState(cpu=not torch.cuda.is_available()).num_processes
     if len(rows) < per_step:
         raise DataError(

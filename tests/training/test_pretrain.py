@@ -15,7 +15,16 @@ from gpt2cls_core import load_base
 from gpt2cls_core.errors import DataError, ModelError, OptionError
 from gpt2cls_core.training.data import LabelledTexts
 from gpt2cls_core.training.options import PretrainOptions
-from gpt2cls_core.training.pretrain import Measure, measuring_steps, new_model, pretrain, read_texts, start
+from gpt2cls_core.training.pretrain import (
+    Measure,
+    make_rows,
+    measuring_steps,
+    new_model,
+    parse_source,
+    pretrain,
+    read_texts,
+    start,
+)
 from gpt2cls_core.training.probe import probe_accuracy
 from gpt2cls_core.training.tokens import pack
 
@@ -53,7 +62,7 @@ def test_a_killed_run_resumes_to_the_same_weights_and_curve(
     assert curve[-1]["held_out_loss"] < curve[0]["held_out_loss"]
     assert abs(curve[0]["held_out_loss"] - np.log(300)) < 0.1  # at first every token is as likely as any other
     record = json.loads((run / "pretrain.json").read_text())
-    rows = len(pack(start(tiny, [])[1], read_texts(tiny), 7))
+    rows = len(pack(start(tiny, [])[1], read_texts(tiny)[0], 7))
     assert record["training_tokens"] == (rows - rows // 20) * 7  # 5 % are held out and never trained on
     assert record["tokens"] == 700 and record["date"]
 
@@ -123,13 +132,35 @@ def test_measuring_is_done_without_dropout_and_leaves_it_on(tiny: PretrainOption
     assert model.training
 
 
-def test_texts_of_all_sources_come_mixed(tiny: PretrainOptions) -> None:
-    texts = read_texts(tiny)
-    assert len(texts) == 80 + 11
-    assert texts == read_texts(tiny) != sorted(texts)
-    assert len(read_texts(replace(tiny, limit=3))) == 6
-    with pytest.raises(OptionError, match="must be SOURCE:SPLIT"):
-        read_texts(replace(tiny, data=("imdb",)))
+def test_texts_of_all_sources_come_mixed_in_one_order_whatever_the_seed(tiny: PretrainOptions) -> None:
+    texts, passes = read_texts(tiny)
+    assert len(texts) == 80 + 11 and set(passes) == {1}
+    assert texts == read_texts(replace(tiny, seed=5))[0] != sorted(texts)
+    assert len(read_texts(replace(tiny, limit=3))[0]) == 6
+
+
+def test_a_source_can_be_read_several_times(tiny: PretrainOptions) -> None:
+    first, second = tiny.data
+    texts, passes = read_texts(replace(tiny, data=(f"{first}:3", second)))
+    assert sorted(passes) == [1] * 11 + [3] * 80
+    assert texts == read_texts(tiny)[0]
+
+
+@pytest.mark.parametrize("source", ["imdb", "imdb:train:0", ":train", "train:2"])
+def test_a_source_without_a_split_or_passes_is_refused(source: str) -> None:
+    with pytest.raises(OptionError, match="must be SOURCE:SPLIT or SOURCE:SPLIT:PASSES"):
+        parse_source(source)
+
+
+def test_further_passes_never_show_what_is_held_out() -> None:
+    tokenizer = tiny_tokenizer()
+    texts = ["good film", "not for me", "bad", "good", *["but not for me"] * 40]
+    rows, held_out = make_rows(tokenizer, texts, [3, 3, 3, 3] + [1] * 40, 4)
+    assert held_out.size == 3 * 4  # 5 % of the rows: 3 + 6 tokens, and 3 of the 4 of "bad" with its end
+    once, _ = make_rows(tokenizer, texts, [1] * 44, 4)
+    good = tokenizer("good")["input_ids"][0]
+    assert (rows[: len(once)] == once).all()
+    assert rows[len(once) :].tolist() == [[good, 0, good, 0]]
 
 
 def test_too_little_text_is_said(tiny: PretrainOptions) -> None:
