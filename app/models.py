@@ -114,6 +114,12 @@ def cloud(clf: Classifier) -> SentenceCloud | None:
     return sentence_cloud(clf, *cloud_sentences()) if len(clf.labels) == 2 else None
 
 
+@lru_cache(maxsize=16)
+def kept(*_key: object) -> list:
+    """A list for each key, empty at first, for what a chapter computed in steps and needs again at the next press."""
+    return []
+
+
 def results() -> dict:
     """What was measured, from assets/results.json; empty where the file is missing."""
     try:

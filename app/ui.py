@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,17 @@ import gradio as gr
 from gpt2cls_core import Gpt2clsError, Trace
 
 from . import models
-from .chapters import CHAPTERS, stem
+from .chapters import CHAPTERS, chapters_in_order, stem
+from .chapters.frame import Frame, Press
 from .components.chapter_nav import ChapterNav
 from .components.example_picker import ExamplePicker
+from .components.glossary import Glossary
 from .components.verdict import Verdict
+from .glossary import read_glossary, term_id
 from .urlstate import parse_option, read_query
 
 QUESTION = "How can one last token know the whole sentence?"
+TERMS_IN_FACTS = ("SST-2", "bag of words")  # of the glossary
 EXAMPLES = Path(__file__).resolve().parents[1] / "assets" / "examples.json"
 FIRST_TEXT = "It starts slowly, but by the end I loved every minute of it."
 ONE_AT_A_TIME = {"concurrency_id": "model", "concurrency_limit": 1}
@@ -50,8 +54,9 @@ def build(offered: list[str], shape: models.Shape) -> gr.Blocks:
                     )  # fmt: skip
             with gr.Column(elem_classes=["card"]):
                 verdict = Verdict(elem_id="verdict")
-        nav = ChapterNav([(stem(chapter), chapter.TITLE) for chapter in CHAPTERS], elem_id="chapters")
+        nav = ChapterNav(list(chapters_in_order().items()), elem_id="chapters")
         frames = {stem(chapter): chapter.render(shape) for chapter in CHAPTERS}
+        Glossary(read_glossary(), elem_id="glossary")
 
         named = [(name, option) for name in frames for option in frames[name].options]
         options = [frames[name].options[option] for name, option in named]
@@ -97,9 +102,11 @@ def build(offered: list[str], shape: models.Shape) -> gr.Blocks:
         remember = _remember_script(named)
         gr.on([text.change, *changes], None, inputs, None, js=remember, api_visibility="private")
         for frame in frames.values():
-            if frame.token:
-                pressed = frame.strip.token_click(_pressed, None, frame.options[frame.token], **compute)
-                pressed.then(page, inputs, outputs, **compute).then(None, inputs, None, js=remember)
+            own = list(frame.options.values())
+            for listen, press in _presses(frame):
+                pressed = listen(press, own, own, queue=False, trigger_mode="multiple", api_visibility="private")
+                pressed.then(page, inputs, outputs, trigger_mode="always_last", **compute)
+                pressed.then(None, inputs, None, js=remember, api_visibility="private")
         copy.click(
             None,
             None,
@@ -113,6 +120,10 @@ def build(offered: list[str], shape: models.Shape) -> gr.Blocks:
 def _masthead(facts: str) -> str:
     # Facts may name a foreign checkpoint, so they are escaped; braces would be read as a template.
     safe = html.escape(facts).replace("{", "&#123;").replace("$", "&#36;")
+    for term in TERMS_IN_FACTS:
+        safe = safe.replace(
+            term, f'<span class="term" tabindex="0" role="button" aria-describedby="{term_id(term)}">{term}</span>'
+        )
     return f'<header class="masthead"><h1>{QUESTION}</h1><div class="facts">{safe}</div></header>'
 
 
@@ -123,8 +134,24 @@ def _examples() -> dict[str, list[str]]:
     return groups
 
 
-def _pressed(event: gr.EventData) -> int:
-    return int(event.back)
+def _presses(frame: Frame) -> list[tuple[Callable, Callable]]:
+    """Listeners of a chapter, each with the step that sets the options; that takes no model, so it waits for none."""
+    names = list(frame.options)
+
+    def setting(press: Press) -> Callable[..., dict]:
+        def pressed(event: gr.EventData, *values: Any) -> dict:  # noqa: ANN401
+            told = {name: getattr(event, name, None) for name in ("index", "back", "key", "x", "y")}
+            changes = press(dict(zip(names, values, strict=True)), told)
+            return {frame.options[name]: changes.get(name, gr.skip()) for name in names}
+
+        return pressed
+
+    def preset(changes: Mapping[str, Any]) -> Callable[..., dict]:
+        return lambda *_values: {frame.options[name]: changes.get(name, gr.skip()) for name in names}
+
+    marks = [(frame.strip.token_click, frame.press_token), (frame.figure.point_click, frame.press_cell)]
+    steps = [(listen, setting(press)) for listen, press in marks if press]
+    return [*steps, *((button.click, preset(changes)) for button, changes in frame.presets.items())]
 
 
 def _picked(event: gr.EventData) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 MOST_CHARACTERS = 4000  # of a text in a link
+MOST_OF_AN_OPTION = 1000  # characters: all cut tokens of a long text, or a second text
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def read_query(
         text=given if given.strip() else text,
         model=model if model in models else next(iter(models)),
         chapter=chapter if chapter in chapters else next(iter(chapters)),
-        options={name: query[name][:100] for name in options if name in query},
+        options={name: query[name][:MOST_OF_AN_OPTION] for name in options if name in query},
     )
 
 

@@ -13,22 +13,38 @@ Importing the package loads torch; transformers and captum wait until a function
 
 from __future__ import annotations
 
+from .ablation import (
+    ablate_direction,
+    ablate_each_head,
+    ablate_head,
+    ablate_mlp,
+    punctuation_positions,
+    sentiment_directions,
+)
+from .answer import Answer, answer
 from .attribution import Attribution, agreement, integrated_gradients
 from .base import LanguageModel, States, load_base, read_states
 from .cells import vector_at
 from .classifier import Classifier, Encoding, bundled_folder, bundled_names, load_classifier
 from .cloud import SentenceCloud, cloud_sentences, sentence_cloud
+from .effect import InterventionEffect
 from .errors import DataError, Gpt2clsError, ModelError, OptionError, TextError
 from .geometry import GeometryComparison, NearestWords, compare_geometry, nearest_words
+from .input_traps import context_overrun, final_punctuation
+from .interventions import cut_attention, cut_each, read_out_at, read_out_changes
 from .ledger import Ledger, Term, margin_ledger
 from .lens import LensGrid, NextTokenLens, class_lens, next_token_lens, probe_lens
+from .patching import PatchGrid, check_pair, patch_grid, patch_grid_rows, patch_states, swap_word
 from .predict import HeadProducts, Prediction, head_products, predict, predict_batch
 from .probes import LensProbes, load_lens_probes
 from .rollout import GradientRollout, Rollout, attention_rollout, gradient_weighted_rollout
 from .trace import Trace, trace
+from .trap_result import Trap
+from .traps import batch_pooling, embeddings_as_input, left_padding, right_padding, typed_pad
 from .words import Word, sum_by_word
 
 __all__ = [
+    "Answer",
     "Attribution",
     "Classifier",
     "DataError",
@@ -37,6 +53,7 @@ __all__ = [
     "Gpt2clsError",
     "GradientRollout",
     "HeadProducts",
+    "InterventionEffect",
     "LanguageModel",
     "Ledger",
     "LensGrid",
@@ -45,6 +62,7 @@ __all__ = [
     "NearestWords",
     "NextTokenLens",
     "OptionError",
+    "PatchGrid",
     "Prediction",
     "Rollout",
     "SentenceCloud",
@@ -52,29 +70,53 @@ __all__ = [
     "Term",
     "TextError",
     "Trace",
+    "Trap",
     "Word",
+    "ablate_direction",
+    "ablate_each_head",
+    "ablate_head",
+    "ablate_mlp",
     "agreement",
+    "answer",
     "attention_rollout",
+    "batch_pooling",
     "bundled_folder",
     "bundled_names",
+    "check_pair",
     "class_lens",
     "cloud_sentences",
     "compare_geometry",
+    "context_overrun",
+    "cut_attention",
+    "cut_each",
+    "embeddings_as_input",
+    "final_punctuation",
     "gradient_weighted_rollout",
     "head_products",
     "integrated_gradients",
+    "left_padding",
     "load_base",
     "load_classifier",
     "load_lens_probes",
     "margin_ledger",
     "nearest_words",
     "next_token_lens",
+    "patch_grid",
+    "patch_grid_rows",
+    "patch_states",
     "predict",
     "predict_batch",
     "probe_lens",
+    "punctuation_positions",
+    "read_out_at",
+    "read_out_changes",
     "read_states",
+    "right_padding",
     "sentence_cloud",
+    "sentiment_directions",
     "sum_by_word",
+    "swap_word",
     "trace",
+    "typed_pad",
     "vector_at",
 ]

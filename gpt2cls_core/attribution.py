@@ -11,6 +11,9 @@ The scores add up to margin(input) − margin(baseline): *completeness*. By how 
 The walk is in token-embedding space (``wte``); position embeddings stay in place, and so does every token. The margin is used, not
 the probability, which saturates, nor one logit alone, which carries a part common to all classes. GPT-2 has no mask token, so no
 baseline is neutral by right: three are offered, and `agreement` says how far they tell the same story.
+
+The virtual tokens of a soft prompt are tokens like the others: the baseline takes their place too, so their scores say what the
+prompt itself did for this verdict.
 """
 
 from __future__ import annotations
@@ -135,7 +138,7 @@ def baseline_embedding(clf: Classifier, n_tokens: int, baseline: Baseline) -> Te
     Raises:
         OptionError: unknown baseline, or "eos" where the tokenizer has no such token.
     """
-    wte = clf.body.wte.weight.detach()
+    wte = clf.unembedding
     if baseline == "eos":
         if clf.tokenizer.eos_token_id is None:
             raise OptionError(f'{clf.name} has no end-of-text token; choose the baseline "zero" or "mean".')

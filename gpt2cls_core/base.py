@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from .classifier import BUNDLED, Encoding, encode_text
-from .errors import ModelError
 from .trace import forward_hooks
+from .weights import shared_language_model
 
 if TYPE_CHECKING:
     from transformers import GPT2LMHeadModel, GPT2Model, PreTrainedTokenizerBase
@@ -73,7 +73,7 @@ class States:
 
 
 def load_base(source: str | Path = "base", *, device: str = "cpu") -> LanguageModel:
-    """Load the GPT-2 language model that a classifier started from.
+    """Load the GPT-2 language model that a classifier started from, or give the one in use (see `weights`): do not change it.
 
     Args:
         source: the bundled ``base``, a folder written by ``save_pretrained``, or a hub id such as
@@ -83,53 +83,10 @@ def load_base(source: str | Path = "base", *, device: str = "cpu") -> LanguageMo
     Raises:
         ModelError: it can't be loaded, or is not a GPT-2 language model.
     """
-    from transformers import AutoConfig, AutoTokenizer, GPT2LMHeadModel
-
     name = str(source)
     location = str(BUNDLED / name) if (BUNDLED / name / "config.json").is_file() else name
-    folder = Path(location)
-    if folder.is_dir() and not any((folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):
-        raise ModelError(f"{name} holds no tokenizer. Save it there with tokenizer.save_pretrained().")
-    try:
-        config = AutoConfig.from_pretrained(location)
-        head = (config.architectures or ["model of unnamed architecture"])[0]
-        if head != "GPT2LMHeadModel":
-            raise ModelError(f"{name} is a {head}. What a vector predicts can be read with a GPT2LMHeadModel only.")
-        model, report = GPT2LMHeadModel.from_pretrained(
-            location, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-        )
-        tokenizer = AutoTokenizer.from_pretrained(location)
-    except ModelError:
-        raise
-    except Exception as error:  # the hub, the safetensors and the JSON readers each raise their own kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ModelError(
-            f"The language model {name} can't be loaded: check name, files and network. ({reason})"
-        ) from error
-    _check(name, model, tokenizer, report)
-    return LanguageModel(name, model.eval().requires_grad_(False).to(device), tokenizer)
-
-
-def _check(name: str, model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerBase, report: dict) -> None:
-    """Refuse what loads and is not whole, as `load_classifier` does."""
-    if report["missing_keys"]:
-        raise ModelError(f"{name} does not hold all weights; missing: {', '.join(sorted(report['missing_keys']))}.")
-    unread = sorted(
-        k for k in report["unexpected_keys"] if ".h." in f".{k}" and not k.endswith((".attn.bias", ".attn.masked_bias"))
-    )
-    if unread:
-        raise ModelError(
-            f"{name} holds weights that its config.json leaves out, such as {unread[0]}; is n_layer right?"
-        )
-    if not all(torch.isfinite(p).all() for p in model.parameters()):
-        raise ModelError(f"{name} holds weights that are not numbers (NaN or infinite). Train or export it again.")
-    if not tokenizer.is_fast:
-        raise ModelError(f"{name} has no fast tokenizer (tokenizer.json), which is needed to place tokens in the text.")
-    if tokenizer.vocab_size > model.config.vocab_size:
-        raise ModelError(
-            f"The tokenizer of {name} knows {tokenizer.vocab_size:,} tokens and the model only {model.config.vocab_size:,}; "
-            "they do not belong together. Save the tokenizer that the model was trained with."
-        )
+    model, tokenizer = shared_language_model(location, name, device=device)
+    return LanguageModel(name, model, tokenizer)
 
 
 def read_states(model: LanguageModel, text: str | Encoding) -> States:

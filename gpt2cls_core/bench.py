@@ -4,7 +4,11 @@ A time alone says as much about the machine as about the method. So everything i
 method once per round, so that whatever else the machine does falls on all of them alike), and shown as a median beside
 its ratio to a yardstick that anybody can run: plain Captum `LayerIntegratedGradients` with its default 50 steps, on the
 same model and text. With ``--page`` the same is done for the page: time to the first HTTP 200 beside the time of
-importing gradio, torch and transformers.
+importing gradio, torch and transformers. With ``--patching-124m`` the patching grid is timed on random weights in the shape
+of GPT-2 (124M parameters), beside one forward pass of the same.
+
+A patching grid is timed at its slowest: the other text has the same tokens in reverse order, so that every cell differs and
+none can be left out, as those before a swapped word can.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -27,11 +31,14 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from .ablation import ablate_each_head
 from .attribution import BASELINES, integrated_gradients
 from .classifier import Classifier, Encoding, load_classifier
 from .errors import Gpt2clsError
+from .interventions import cut_each
+from .patching import patch_grid, patch_grid_rows
 from .rollout import attention_rollout, gradient_weighted_rollout
-from .trace import trace
+from .trace import Trace, trace
 
 __all__ = [
     "Timing",
@@ -40,7 +47,9 @@ __all__ = [
     "main",
     "model_timings",
     "page_timings",
+    "patching_timings",
     "plain_captum",
+    "random_124m",
     "seconds_to_http_200",
     "table",
 ]
@@ -51,6 +60,7 @@ TEXT = (
 )
 FEWEST_REPEATS = 5
 CAPTUM_STEPS = 50  # Captum's default
+PATCHED_TOKENS = 20  # of the text, on the large model
 PAGE_TIMEOUT = 120.0  # seconds
 ROOT = Path(__file__).resolve().parents[1]
 IMPORTS = ("-c", "import gradio, torch, transformers")
@@ -135,6 +145,10 @@ def model_timings(clf: Classifier, text: str = TEXT, *, repeats: int = 7) -> lis
         "encode + verdict": lambda: trace(clf, text).label,
         "trace + rollout": lambda: attention_rollout(trace(clf, text)),
         "gradient-weighted rollout of a trace": lambda: gradient_weighted_rollout(clf, traced),
+        "each token cut, every route": lambda: cut_each(clf, traced),
+        "each token cut, direct edges": lambda: cut_each(clf, traced, route="direct"),
+        "each head set to zero": lambda: ablate_each_head(clf, traced),
+        "patching grid of two traces": partial(patch_grid, clf, traced, _reversed(clf, traced)),
     }
     notes: dict[str, str] = {}
     changes: dict[str, float] = {}
@@ -155,6 +169,49 @@ def _quality(n_steps: int, delta: float, change: float) -> str:
     """Steps, and the convergence delta as a share of the change in margin."""
     share = f"{100 * abs(delta / change):.2f} %" if change else "undefined: no change in margin"
     return f"{n_steps} steps, delta {share}"
+
+
+def _reversed(clf: Classifier, traced: Trace) -> Trace:
+    """The trace of the same tokens in reverse order, shown as they were."""
+    return trace(clf, replace(traced.encoding, input_ids=traced.input_ids.flip(0)))
+
+
+def patching_timings(clf: Classifier, text: str = TEXT, *, repeats: int = 7) -> list[Timing]:
+    """Time the patching grid on the first 20 tokens: its two top rows, all of it, and a trace, the yardstick (last).
+
+    Raises:
+        TextError: the text can't be read.
+    """
+    whole = clf.encode(text)
+    some = slice(PATCHED_TOKENS)
+    words = tuple(word for word in whole.words if word.stop <= PATCHED_TOKENS)
+    encoding = replace(
+        whole, input_ids=whole.input_ids[some], tokens=whole.tokens[some], offsets=whole.offsets[some], words=words
+    )
+    clean = trace(clf, encoding)
+    corrupted = _reversed(clf, clean)
+
+    def top_rows() -> None:
+        rows = patch_grid_rows(clf, clean, corrupted)
+        next(rows)
+        next(rows)
+
+    actions: dict[str, Callable[[], object]] = {
+        "patching grid, two top rows": top_rows,
+        "patching grid, all rows": lambda: patch_grid(clf, clean, corrupted),
+        "trace": lambda: trace(clf, encoding),
+    }
+    return [Timing(name, seconds) for name, seconds in in_turns(actions, repeats).items()]
+
+
+def random_124m(clf: Classifier) -> Classifier:
+    """A classifier in the shape of GPT-2 (124M parameters) with random weights, and the tokenizer of another."""
+    from transformers import GPT2Config, GPT2ForSequenceClassification
+
+    labels = dict(enumerate(clf.labels))
+    config = GPT2Config(num_labels=len(labels), id2label=labels, attn_implementation="eager")
+    model = GPT2ForSequenceClassification(config).eval().requires_grad_(False)
+    return Classifier("random weights", model, clf.tokenizer, clf.labels)
 
 
 def seconds_to_http_200(arguments: Sequence[str], port: int, *, timeout: float = PAGE_TIMEOUT) -> float:
@@ -279,6 +336,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--repeats", type=int, default=7, help="measured runs of each, 5 or more (default: %(default)s)"
     )
     parser.add_argument("--page", action="store_true", help="also time the start of the page (2 to 3 minutes)")
+    parser.add_argument(
+        "--patching-124m", action="store_true", help="also time patching on a model of GPT-2's size (about 1 minute)"
+    )
     options = parser.parse_args(arguments)
     if options.repeats < FEWEST_REPEATS:
         parser.error(f"--repeats must be {FEWEST_REPEATS} or more; a median of fewer says little")
@@ -288,6 +348,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"{clf!r}, {clf.n_parameters:,} parameters")
         print(f"{len(clf.encode(TEXT))} tokens, medians of {options.repeats} runs\n")
         print(table(model_timings(clf, repeats=options.repeats)), flush=True)
+        if options.patching_124m:
+            large = random_124m(clf)
+            print(f"\n{large!r}, {large.n_parameters:,} parameters, at most {PATCHED_TOKENS} tokens\n")
+            print(table(patching_timings(large, repeats=options.repeats)), flush=True)
         if options.page:
             print(f"\n{table(page_timings(options.repeats))}")
     except Gpt2clsError as error:

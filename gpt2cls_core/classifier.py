@@ -3,7 +3,8 @@
 A GPT-2 sequence classifier is a GPT-2 body and one linear layer without bias, called ``score``. The body turns a text of n tokens
 into n vectors; ``score`` reads the last one alone. `load_classifier` loads such a model from the bundled ones, a local folder or
 the Hugging Face hub, and refuses anything that could not be explained truthfully: other architectures, checkpoints without
-a trained head, damaged files, weights that are not numbers.
+a trained head, damaged files, weights that are not numbers. A classifier of which only a small part was trained is kept as that
+part alone and put on its base (see `deltas`).
 """
 
 from __future__ import annotations
@@ -18,40 +19,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from .errors import ModelError, OptionError, TextError
-from .words import Word, find_words, token_texts
+from .deltas import is_delta, load_delta, read_card
+from .encoding import Encoding, encode_text, with_prompt
+from .errors import ModelError, OptionError
+from .soft_prompt import virtual_ids
+from .weights import check_loaded, first_line
 
 if TYPE_CHECKING:
-    from transformers import GPT2ForSequenceClassification, GPT2Model, PreTrainedTokenizerBase
+    from transformers import GPT2ForSequenceClassification, GPT2LMHeadModel, GPT2Model, PreTrainedTokenizerBase
 
 __all__ = ["BUNDLED", "Classifier", "Encoding", "bundled_folder", "bundled_names", "encode_text", "load_classifier"]
 
 BUNDLED = Path(__file__).resolve().parents[1] / "assets" / "models"
-MAX_CHARACTERS = 100_000
-
-
-@dataclass(frozen=True, eq=False)
-class Encoding:
-    """A text as the model reads it.
-
-    Attributes:
-        text: the whole text as given.
-        input_ids: int64 [pos].
-        tokens: what to show for each token.
-        offsets: first and last-plus-one character of each token in `text`.
-        words: the words that the tokens spell, in order.
-        tokens_cut: tokens dropped from the START of the text because it is longer than the model's context.
-    """
-
-    text: str
-    input_ids: Tensor
-    tokens: tuple[str, ...]
-    offsets: tuple[tuple[int, int], ...]
-    words: tuple[Word, ...]
-    tokens_cut: int
-
-    def __len__(self) -> int:
-        return len(self.tokens)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +41,7 @@ class Classifier:
         name: bundled name, folder or hub id, as asked for.
         labels: one name per class.
         card: what is known of how it was trained (``card.json`` beside the weights; empty for foreign models).
+        base: the language model whose weights it shares and keeps in memory; None for a whole model of its own.
     """
 
     name: str
@@ -69,6 +49,7 @@ class Classifier:
     tokenizer: PreTrainedTokenizerBase
     labels: tuple[str, ...]
     card: dict[str, Any] = field(default_factory=dict)
+    base: GPT2LMHeadModel | None = None
 
     def __repr__(self) -> str:
         size = f"{self.n_layer} layers, d_model {self.d_model}"
@@ -93,8 +74,22 @@ class Classifier:
 
     @property
     def context(self) -> int:
-        """The most tokens that the model can read at once."""
+        """The most tokens that the model can read at once, virtual ones included."""
         return self.model.config.n_positions
+
+    @property
+    def n_virtual(self) -> int:
+        """Tokens of the soft prompt that is put before every text; 0 for most classifiers."""
+        return len(virtual_ids(self.body))
+
+    @property
+    def unembedding(self) -> Tensor:
+        """The token embeddings [vocabulary d_model], which in GPT-2 also turn a vector into next-token logits.
+
+        Virtual tokens, which nobody can read, are not among them; ``body.wte.weight`` has them at its end.
+        """
+        wte = self.body.wte
+        return wte.weight.detach()[: wte.num_embeddings - self.n_virtual]
 
     @cached_property
     def n_parameters(self) -> int:
@@ -107,7 +102,7 @@ class Classifier:
         return self.model.score.weight.detach()
 
     def encode(self, text: str) -> Encoding:
-        """Turn a text into tokens, words and ids.
+        """Turn a text into tokens, words and ids, a soft prompt before them where the classifier has one.
 
         A literal ``<|endoftext|>`` is read as the characters that it is, never as the special token. A text longer than the
         context keeps its end, and `Encoding.tokens_cut` says how many tokens were dropped.
@@ -115,7 +110,8 @@ class Classifier:
         Raises:
             TextError: not a string, empty, only blanks, more than 100,000 characters, or half of a surrogate pair in it.
         """
-        return encode_text(self.tokenizer, text, self.context)
+        encoding = encode_text(self.tokenizer, text, self.context - self.n_virtual)
+        return with_prompt(encoding, virtual_ids(self.body)) if self.n_virtual else encoding
 
     def target(self, target: int | str | None, logits: Tensor) -> tuple[int, int]:
         """The class to explain and its strongest rival, which together make the margin.
@@ -145,41 +141,12 @@ class Classifier:
         return target, int(others.argmax())
 
 
-def encode_text(tokenizer: PreTrainedTokenizerBase, text: str, context: int) -> Encoding:
-    """A text as a model with this tokenizer and context reads it; see `Classifier.encode`."""
-    _check_text(text)
-    encoded = tokenizer(
-        text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True, verbose=False
-    )
-    offsets = tuple((int(start), int(end)) for start, end in encoded["offset_mapping"])
-    cut = max(0, len(offsets) - context)
-    offsets = offsets[cut:]
-    return Encoding(
-        text=text,
-        input_ids=torch.tensor(encoded["input_ids"][cut:], dtype=torch.int64),
-        tokens=token_texts(text, offsets),
-        offsets=offsets,
-        words=find_words(text, offsets),
-        tokens_cut=cut,
-    )
-
-
-def _check_text(text: str) -> None:
-    if not isinstance(text, str):
-        raise TextError(f"The text must be a string, not {type(text).__name__}.")
-    if not text.strip():
-        raise TextError("There is no text to read yet. Type at least one word.")
-    if len(text) > MAX_CHARACTERS:
-        raise TextError(f"The text has {len(text):,} characters; shorten it to {MAX_CHARACTERS:,} or fewer.")
-    broken = next((i for i, character in enumerate(text) if "\ud800" <= character <= "\udfff"), None)
-    if broken is not None:
-        raise TextError(f"Character {broken + 1} is half of a surrogate pair, which is no character; remove it.")
-
-
 def bundled_names() -> list[str]:
     """Names of the classifiers that ship with the project."""
     return sorted(
-        folder.name for folder in BUNDLED.glob("*") if _architecture(folder).endswith("SequenceClassification")
+        folder.name
+        for folder in BUNDLED.glob("*")
+        if _architecture(folder).endswith("SequenceClassification") or is_delta(folder)
     )
 
 
@@ -192,15 +159,20 @@ def load_classifier(source: str | Path = "full", *, device: str = "cpu") -> Clas
     """Load a GPT-2 sequence classifier.
 
     Args:
-        source: a bundled name (see `bundled_names`), a folder written by ``save_pretrained``, or a hub id such as
-            ``PavanNeerudu/gpt2-finetuned-sst2``. Weights are read from safetensors only and no remote code is run.
+        source: a bundled name (see `bundled_names`), a folder written by ``save_pretrained`` or by training (an adapter on
+            a base, see `deltas`), or a hub id such as ``PavanNeerudu/gpt2-finetuned-sst2``. Weights are read from
+            safetensors only and no remote code is run.
         device: where the model runs; results always come back to the CPU.
 
     Raises:
-        ModelError: no such model, not a GPT-2 sequence classifier, files missing or damaged, or the hub can't be reached.
+        ModelError: no such model, not a GPT-2 sequence classifier, files missing or damaged, an adapter without its base
+            or with another one, or the hub can't be reached.
     """
     name = str(source)
     folder = bundled_folder(name) or Path(source)
+    if is_delta(folder):
+        model, tokenizer, base = load_delta(folder, bundled=BUNDLED, device=device)
+        return _classifier(name, model, tokenizer, folder, base)
     if folder.is_dir():
         _check_folder(folder)
         location = str(folder)
@@ -211,8 +183,18 @@ def load_classifier(source: str | Path = "full", *, device: str = "cpu") -> Clas
             f"There is no model {name!r}. Bundled: {', '.join(bundled_names())}. Or give a folder or a hub id."
         )
     model, tokenizer = _read(location, name)
+    return _classifier(name, model.to(device), tokenizer, folder, None)
+
+
+def _classifier(
+    name: str,
+    model: GPT2ForSequenceClassification,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    base: GPT2LMHeadModel | None,
+) -> Classifier:
     labels = tuple(str(model.config.id2label[i]) for i in range(model.config.num_labels))
-    return Classifier(name, model.to(device), tokenizer, labels, _card(folder))
+    return Classifier(name, model, tokenizer, labels, read_card(folder), base)
 
 
 def _architecture(folder: Path) -> str:
@@ -222,20 +204,6 @@ def _architecture(folder: Path) -> str:
         return str((config.get("architectures") or [""])[0])
     except (OSError, ValueError, AttributeError):
         return ""
-
-
-def _card(folder: Path) -> dict[str, Any]:
-    """What ``card.json`` says, or nothing where there is none."""
-    file = folder / "card.json"
-    if not file.is_file():
-        return {}
-    try:
-        card = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ModelError(f"{file} is not valid JSON; write it again or remove it. ({error})") from error
-    if not isinstance(card, dict):
-        raise ModelError(f"{file} must hold a JSON object, not a {type(card).__name__}; write it again or remove it.")
-    return card
 
 
 def _check_folder(folder: Path) -> None:
@@ -273,31 +241,8 @@ def _read(location: str, name: str) -> tuple[GPT2ForSequenceClassification, PreT
         raise
     except Exception as error:  # the hub, the safetensors and the JSON readers each raise their own kinds
         raise ModelError(_loading_message(location, name, error)) from error
-    missing = sorted(key for key in report["missing_keys"] if not _is_mask(key))
-    if any(key.startswith("score") for key in missing):
-        raise ModelError(f"{name} has no trained head (score.weight). It is no classifier yet: fine-tune it first.")
-    if missing:
-        raise ModelError(f"{name} does not hold all weights; missing: {', '.join(missing)}.")
-    unread = sorted(key for key in report["unexpected_keys"] if ".h." in f".{key}" and not _is_mask(key))
-    if unread:
-        raise ModelError(
-            f"{name} holds weights that its config.json leaves out, such as {unread[0]}; is n_layer right?"
-        )
-    if not all(torch.isfinite(p).all() for p in model.parameters()):
-        raise ModelError(f"{name} holds weights that are not numbers (NaN or infinite). Train or export it again.")
-    if not tokenizer.is_fast:
-        raise ModelError(f"{name} has no fast tokenizer (tokenizer.json), which is needed to place tokens in the text.")
-    if tokenizer.vocab_size > model.config.vocab_size:
-        raise ModelError(
-            f"The tokenizer of {name} knows {tokenizer.vocab_size:,} tokens and the model only {model.config.vocab_size:,}; "
-            "they do not belong together. Save the tokenizer that the model was trained with."
-        )
+    check_loaded(name, model, tokenizer, report)
     return model.eval().requires_grad_(False), tokenizer
-
-
-def _is_mask(key: str) -> bool:
-    """Whether a key names the causal mask, which old checkpoints hold though it is no weight."""
-    return key.endswith((".attn.bias", ".attn.masked_bias"))
 
 
 def _loading_message(location: str, name: str, error: Exception) -> str:
@@ -307,5 +252,5 @@ def _loading_message(location: str, name: str, error: Exception) -> str:
         )
     return (
         f"{name} could not be loaded from the Hugging Face hub: check the id and the network, or use a bundled model "
-        f"({', '.join(bundled_names())}) or a local folder. ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
+        f"({', '.join(bundled_names())}) or a local folder. ({first_line(error)})"
     )

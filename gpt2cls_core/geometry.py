@@ -134,7 +134,7 @@ def nearest_words(model: Classifier | LanguageModel, vector: Tensor, *, top: int
 
     Caveat: "nearest" is only the least far. Look at the cosine before believing the word.
     """
-    embeddings = model.body.wte.weight.detach()
+    embeddings = model.unembedding
     if vector.shape != embeddings.shape[1:]:
         raise OptionError(f"A vector of {model.name} has shape [{embeddings.shape[1]}], not {list(vector.shape)}.")
     ids, probabilities = next_tokens(model, vector[None], top=top)

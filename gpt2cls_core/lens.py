@@ -209,7 +209,7 @@ def next_tokens(model: Classifier | LanguageModel, vectors: Tensor, *, top: int)
     Raises:
         OptionError: `top` is below 1 or beyond the vocabulary, or the vectors are of another size than the model's.
     """
-    unembedding = model.unembedding if isinstance(model, LanguageModel) else model.body.wte.weight.detach()
+    unembedding = model.unembedding
     if not 1 <= top <= len(unembedding):
         raise OptionError(f"top must lie between 1 and the vocabulary's {len(unembedding):,} tokens, not {top}.")
     if vectors.shape[-1] != unembedding.shape[1]:

@@ -16,6 +16,12 @@ STEMS = [stem(chapter) for chapter in CHAPTERS]
 NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e-\d+)?")
 
 
+def wait_until_read(page) -> None:
+    """Wait until the question stands there and the text that the page opens with has been read."""
+    page.locator(".quiz .question p >> visible=true").first.wait_for()
+    page.locator(".takeaway strong").first.wait_for(state="attached")  # covered until the reader has answered
+
+
 def eventually(page, read: Callable[[], object], expected: object, seconds: float = 60) -> None:
     """Wait until what is read is as expected; assert, so that a failure shows both."""
     deadline = time.monotonic() + seconds
@@ -61,7 +67,30 @@ def labels(page, chapter: str) -> list[str]:
 
 
 def takeaway(page, chapter: str) -> str:
+    """Its words, covered or not."""
     return page.locator(f"#{chapter}-takeaway .takeaway").text_content()
+
+
+def evidence(page, chapter: str) -> list[str]:
+    """The evidence of each sentence of a chapter that has some, covered or not."""
+    return page.locator(f"#{chapter}-points .evidence").all_text_contents()
+
+
+def is_open(page, chapter: str) -> bool:
+    """Whether the chapter's question has been answered: then the takeaway can be seen and the cover can't."""
+    parts = [page.locator(f"#{chapter}-{part}").is_visible() for part in ("quiz .answer", "takeaway .takeaway")]
+    covered = [page.locator(f"#{chapter}-{part}").is_visible() for part in ("quiz .choices", "takeaway .cover")]
+    assert [parts, covered] in ([[True] * 2, [False] * 2], [[False] * 2, [True] * 2]), (chapter, parts, covered)
+    return parts[0]
+
+
+def choose_answer(page, chapter: str, place: int = 0) -> str:
+    """Answer the chapter's question by its choice at this place; returns the choice's words."""
+    choice = page.locator(f"#{chapter}-quiz .choice").nth(place)
+    said = choice.text_content()
+    choice.click()
+    eventually(page, lambda: is_open(page, chapter), True)
+    return said
 
 
 def seen(page) -> list[str]:

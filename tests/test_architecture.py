@@ -1,6 +1,7 @@
 """Who may import whom. Read from the source, so that every file that exists is checked, new ones too.
 
-    errors ← words ← classifier ← trace ← methods ← training, bench ← app helpers and figures ← chapters ← ui ← main
+    errors ← words, weights, encoding ← deltas, classifier ← trace ← methods ← training, bench ← app helpers and figures
+    ← chapters ← ui ← main
 
 A module may import from its own level and from those before it.
 """
@@ -21,6 +22,10 @@ PACKAGE = 5  # gpt2cls_core itself, which gathers the methods' names
 LEVELS = {  # of a module and what lies under it; the longest name decides
     "gpt2cls_core.errors": 0,
     "gpt2cls_core.words": 1,
+    "gpt2cls_core.soft_prompt": 1,
+    "gpt2cls_core.weights": 1,
+    "gpt2cls_core.encoding": 1,
+    "gpt2cls_core.deltas": 2,
     "gpt2cls_core.classifier": 2,
     "gpt2cls_core.trace": 3,
     "gpt2cls_core": 4,  # the methods

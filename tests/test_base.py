@@ -159,8 +159,8 @@ def without_tokenizer(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: edit_config(f, architectures=None), " is a model of unnamed architecture. What a vector predicts "),
-        (lambda f: edit_config(f, architectures=["GPT2Model"]), " is a GPT2Model. What a vector predicts can be read "),
+        (lambda f: edit_config(f, architectures=None), " is a model of unnamed architecture. A language model "),
+        (lambda f: edit_config(f, architectures=["GPT2Model"]), " is a GPT2Model. A language model (GPT2LMHeadModel) "),
         (lambda f: edit_config(f, n_layer=2), " leaves out, such as transformer.h.2.attn.c_attn.weight; is n_layer "),
         (lambda f: (f / "config.json").write_text("{"), "can't be loaded: check name, files and network. (It looks "),
         (lambda f: (f / "config.json").unlink(), "can't be loaded: check name, files and network. ("),

@@ -9,8 +9,18 @@ import pytest
 import torch
 from conftest import TEXT
 
-from gpt2cls_core import Classifier, Gpt2clsError, bench, integrated_gradients
-from gpt2cls_core.bench import Timing, in_turns, machine, model_timings, plain_captum, seconds_to_http_200, table
+from gpt2cls_core import Classifier, Gpt2clsError, Trace, bench, integrated_gradients
+from gpt2cls_core.bench import (
+    Timing,
+    in_turns,
+    machine,
+    model_timings,
+    patching_timings,
+    plain_captum,
+    random_124m,
+    seconds_to_http_200,
+    table,
+)
 
 
 def test_in_turns_warms_up_once_and_then_alternates():
@@ -33,10 +43,37 @@ def test_model_timings_cover_every_method(clf: Classifier):
     timings = model_timings(clf, TEXT, repeats=2)
     names = [timing.name for timing in timings]
     assert names[:3] == ["encode + verdict", "trace + rollout", "gradient-weighted rollout of a trace"]
-    assert [name.rsplit(", ", 1)[1] for name in names[3:]] == ["eos", "zero", "mean", "eos"]
+    assert names[3:5] == ["each token cut, every route", "each token cut, direct edges"]
+    assert names[5:7] == ["each head set to zero", "patching grid of two traces"]
+    assert [name.rsplit(", ", 1)[1] for name in names[7:]] == ["eos", "zero", "mean", "eos"]
     assert names[-1].startswith("Captum LayerIntegratedGradients, 50 steps")
     assert all(len(timing.seconds) == 2 for timing in timings)
-    assert all("steps, delta" in timing.note for timing in timings[3:])
+    assert all("steps, delta" in timing.note for timing in timings[7:])
+
+
+def test_patching_is_timed_where_every_cell_differs(clf: Classifier, monkeypatch: pytest.MonkeyPatch):
+    pairs: list[tuple[Trace, Trace]] = []
+
+    def keep(clf: Classifier, clean: Trace, corrupted: Trace):
+        pairs.append((clean, corrupted))
+        return rows(clf, clean, corrupted)
+
+    rows = bench.patch_grid_rows
+    monkeypatch.setattr(bench, "patch_grid_rows", keep)
+    monkeypatch.setattr(bench, "PATCHED_TOKENS", 6)
+    timings = patching_timings(clf, TEXT, repeats=2)
+    assert [timing.name for timing in timings] == ["patching grid, two top rows", "patching grid, all rows", "trace"]
+    clean, corrupted = pairs[0]
+    assert clean.input_ids.equal(clf.encode(TEXT).input_ids[:6])
+    assert (clean.resid != corrupted.resid).any(-1).all()
+
+
+def test_the_large_model_has_the_shape_of_gpt2(clf: Classifier):
+    with torch.device("meta"):  # no memory
+        large = random_124m(clf)
+    assert (large.n_layer, large.n_head, large.d_model, large.context) == (12, 12, 768, 1024)
+    assert large.n_parameters == 124_439_808 + 5 * 768  # GPT-2 and a head of five classes
+    assert (large.labels, large.tokenizer) == (clf.labels, clf.tokenizer)
 
 
 def test_plain_captum_agrees_with_our_integrated_gradients(clf: Classifier):
@@ -80,12 +117,17 @@ def test_the_machine_is_named():
     assert f"{torch.get_num_threads()} torch threads" in machine()
 
 
-def test_main_prints_the_machine_and_the_table(tiny_folder: Path, capsys: pytest.CaptureFixture[str]):
-    bench.main(["--model", str(tiny_folder), "--repeats", "5"])
+def test_main_prints_the_machine_and_the_tables(
+    tiny_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(bench, "random_124m", lambda clf: clf)  # seconds instead of a minute
+    bench.main(["--model", str(tiny_folder), "--repeats", "5", "--patching-124m"])
     printed = capsys.readouterr().out
     assert printed.startswith(machine())
     assert "medians of 5 runs" in printed
     assert "encode + verdict" in printed
+    assert "at most 20 tokens" in printed
+    assert "patching grid, two top rows" in printed
 
 
 @pytest.mark.parametrize(

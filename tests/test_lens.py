@@ -387,7 +387,7 @@ def test_probes_of_a_model_without_a_folder_have_no_place(clf2: Classifier) -> N
 
 
 def test_language_models_that_cannot_be_loaded(tiny_folder: Path, base_folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"is a GPT2ForSequenceClassification\. What a vector predicts"):
+    with pytest.raises(ModelError, match=r"is a GPT2ForSequenceClassification\. A language model"):
         load_base(tiny_folder)
     with pytest.raises(ModelError, match="The language model nowhere can't be loaded: check name, files and network"):
         load_base("nowhere")

@@ -1,10 +1,15 @@
 """The chapters in reading order. Each module has TITLE, `explain` (no Gradio needed) and `render`."""
 
-from . import attribution, geometry, ledger, lens, predict, rollout
+from . import answer, attribution, geometry, interventions, ledger, lens, predict, rollout, traps
 
-CHAPTERS = (predict, lens, geometry, rollout, attribution, ledger)
+CHAPTERS = (predict, lens, geometry, rollout, attribution, ledger, interventions, traps, answer)
 
 
 def stem(chapter: object) -> str:
     """The name that module, lesson and test of a chapter share."""
     return chapter.__name__.rpartition(".")[2]
+
+
+def chapters_in_order() -> dict[str, str]:
+    """Titles by stem."""
+    return {stem(chapter): chapter.TITLE for chapter in CHAPTERS}

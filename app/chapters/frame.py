@@ -1,30 +1,43 @@
-"""What every chapter looks like: figure and strip in one card on the left, the lesson on the right."""
+"""What every chapter looks like: on the right the question and the lesson; on the left figure and strip in one card, and below it
+what was found. On a narrow page they follow each other: question, card, lesson, what was found.
+
+What was found is covered until the reader has answered.
+"""
 
 from __future__ import annotations
 
-import html
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 
 from ..components.plotly_view import PlotlyView
+from ..components.points import Point, Points
+from ..components.prose import Prose
+from ..components.quiz import Quiz
 from ..components.takeaway import Takeaway
 from ..components.token_strip import TokenStrip
 from ..lesson import Run, read_lesson
 from ..models import Shape
+from ..prose import blocks, question
 
 Options = Mapping[str, gr.components.Component]
+Press = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
+"""What a press changes: (options by name, what was pressed) → options to set.
+
+A token is told by ``index``, ``back`` and ``key`` (see `TokenStrip`), a cell of the figure by ``x`` and ``y``.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """What a chapter says of one text: values for its figure, its strip and its takeaway."""
+    """What a chapter says of one text: values for its figure, its strip, its takeaway, and its points if it has any."""
 
     figure: Any  # a plotly Figure
     strip: dict[str, Any]
     takeaway: list[Run]
+    points: Sequence[Point] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,55 +46,88 @@ class Frame:
 
     Attributes:
         options: by their names in `explain` and in the URL.
-        token: the option that a press on the strip sets, counted back from the last token.
+        press_token, press_cell: what a press on the strip and on the figure does; None where it does nothing.
+        presets: what each button sets.
     """
 
     options: Options
     figure: PlotlyView
     strip: TokenStrip
     takeaway: Takeaway
-    token: str | None
+    press_token: Press | None = None
+    press_cell: Press | None = None
+    presets: Mapping[gr.Button, Mapping[str, Any]] = field(default_factory=dict)
+    points: Points | None = None
 
     @property
     def outputs(self) -> list[gr.components.Component]:
-        return [self.figure, self.strip, self.takeaway]
+        return [self.figure, self.strip, self.takeaway, *([self.points] if self.points else [])]
 
     def values(self, explained: Explained) -> dict[gr.components.Component, Any]:
         """What to show in each output."""
-        return dict(zip(self.outputs, (explained.figure, explained.strip, explained.takeaway), strict=True))
+        shown = [explained.figure, explained.strip, explained.takeaway, *([explained.points] if self.points else [])]
+        return dict(zip(self.outputs, shown, strict=True))
 
 
-def render_frame(stem: str, shape: Shape, options: Callable[[], Options] = dict, *, token: str | None = None) -> Frame:
+def render_frame(
+    stem: str,
+    shape: Shape,
+    options: Callable[[], Options] = dict,
+    *,
+    press_token: Press | None = None,
+    press_cell: Press | None = None,
+    presets: Callable[[], Mapping[gr.Button, Mapping[str, Any]]] = dict,
+    points: bool = False,
+) -> Frame:
     """Lay a chapter out.
 
     Args:
         shape: of the model; its labels stand in the lesson's words.
         options: makes the chapter's option components (inside the card, above the figure) and names them.
-        token: the option that a press on the strip sets.
+        press_token, press_cell: what a press on the strip and on the figure does.
+        presets: makes buttons that set options, after the options.
+        points: whether sentences with evidence follow the takeaway.
     """
-    lesson = read_lesson(stem)
+    lesson, names = read_lesson(stem), sides(shape.labels)
+    asked = question(lesson["question"])
     with gr.Column(elem_id=f"chapter-{stem}", elem_classes=["chapter"]), gr.Row(elem_classes=["chapter-row"]):
-        with gr.Column(elem_classes=["card"]):
-            with gr.Row(elem_classes=["options"]):
-                made = options()
-            figure = PlotlyView(elem_id=f"{stem}-figure")
-            strip = TokenStrip(elem_id=f"{stem}-strip", elem_classes=["token-strip"])
-        with gr.Column(elem_classes=["lesson"]):
+        with gr.Column(elem_classes=["lesson", "start"]):
             gr.Markdown(f"## {lesson['title']}")
-            gr.Markdown(lesson["question"], elem_classes=["question"])
-            gr.Markdown(with_sides(lesson["lesson"], shape.labels))
-            takeaway = Takeaway(elem_id=f"{stem}-takeaway")
-            gr.Markdown(
-                "**What this does not show.** " + with_sides(lesson["not shown"], shape.labels), elem_classes=["small"]
+            Quiz(
+                stem, blocks(asked.text, names), asked.choices, blocks(lesson["answer"], names), elem_id=f"{stem}-quiz"
             )
-    return Frame(made, figure, strip, takeaway, token)
+        with gr.Column(elem_classes=["picture"]):
+            with gr.Column(elem_classes=["card"]):
+                with gr.Row(elem_classes=["options"]):
+                    made, buttons = options(), presets()
+                figure = PlotlyView(elem_id=f"{stem}-figure")
+                strip = TokenStrip(elem_id=f"{stem}-strip", elem_classes=["token-strip"])
+            with gr.Column(elem_classes=["found"]):
+                takeaway = Takeaway(elem_id=f"{stem}-takeaway")
+                listed = Points(elem_id=f"{stem}-points") if points else None
+                caveat = "**What this does not show.** " + lesson["not shown"]
+                Prose(blocks(caveat, names), elem_classes=["not-shown"])
+        with gr.Column(elem_classes=["lesson"]):
+            Prose(blocks(lesson["lesson"], names))
+        with gr.Column(elem_classes=["lesson", "way-on"]):
+            _way_on(stem, lesson, names)
+    return Frame(made, figure, strip, takeaway, press_token, press_cell, buttons, listed)
 
 
-def with_sides(markdown: str, labels: tuple[str, ...]) -> str:
-    """The lesson's words with ``{negative}`` and ``{positive}`` named after the labels, in their colours."""
-    for side, label in sides(labels).items():
-        markdown = markdown.replace(f"{{{side}}}", f'<span class="{side}">{html.escape(label)}</span>')
-    return markdown
+def _way_on(stem: str, lesson: Mapping[str, str], names: Mapping[str, str]) -> None:
+    """A sentence that leads on, and a button that opens the next chapter; after the last, the first with another text."""
+    from . import chapters_in_order  # there, the chapters are imported, which import this module
+
+    chapters = list(chapters_in_order().items())
+    place = [name for name, _ in chapters].index(stem)
+    last = place == len(chapters) - 1
+    opens, title = chapters[0 if last else place + 1]
+    words = "Try another text, from the start" if last else f"Next: {title}"
+    Prose(
+        blocks(lesson.get("next", ""), names),
+        on=(opens, words),
+        lands="text" if last else "title",
+    )
 
 
 def sides(labels: tuple[str, ...]) -> dict[str, str]:

@@ -69,7 +69,7 @@ def render(shape: Shape) -> Frame:
                 0, label="Token to spell, back from the last", precision=0, minimum=0, elem_classes=["for-spells"]
             ),
         },
-        token="token",
+        press_token=lambda _options, pressed: {"token": int(pressed["back"])},
     )
 
 
@@ -77,7 +77,7 @@ def _cloud(cloud: SentenceCloud, trace: Trace) -> tuple[object, list[Run]]:
     own = cloud.place(trace)
     control, spread = cloud.control_mean, cloud.control_spread
     captions = [
-        f"{'Embeddings' if i == 0 else f'Layer {i}'}: a linear classifier tells {cloud.separation[i]:.0%} apart "
+        f"{'Embeddings' if i == 0 else f'Layer {i}'}: a linear classifier tells {cloud.separation[i]:.0%} apart<br>"
         f"(labels shuffled: {control[i]:.0%})"
         for i in range(len(own))
     ]
@@ -88,7 +88,7 @@ def _cloud(cloud: SentenceCloud, trace: Trace) -> tuple[object, list[Run]]:
         own.numpy(),
         captions,
         sides=(cloud.labels[cloud.other], cloud.labels[cloud.target]),
-        alt=f"{len(cloud.sentences)} sentences as points by layer. " + captions[-1],
+        alt=f"{len(cloud.sentences)} sentences as points by layer. " + captions[-1].replace("<br>", " "),
     )
     takeaway = fill(
         "geometry",

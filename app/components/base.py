@@ -14,16 +14,26 @@ class ScriptedHTML(gr.HTML):
     """A `gr.HTML` whose value is JSON data and whose content is built by ``<NAME>.js``.
 
     Args:
-        script: name of the script file beside this module, without its ending.
+        script: name of the script file beside this module, without its ending; None where nothing is shown.
+        shared: name of another one with functions that it uses.
         template: static HTML; never holds a value.
         props: further data for the script, as ``props.NAME``.
     """
 
-    def __init__(self, script: str, *, template: str = "<div></div>", value: Any = None, **props: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        script: str | None,
+        *,
+        shared: str | None = None,
+        template: str = "<div></div>",
+        value: Any = None,  # noqa: ANN401
+        **props: Any,  # noqa: ANN401
+    ) -> None:
+        files = [file for file in (shared, script) if file]
         super().__init__(
             value=value,
             html_template=template,
-            js_on_load=(_HERE / f"{script}.js").read_text(encoding="utf-8"),
+            js_on_load="\n".join((_HERE / f"{file}.js").read_text(encoding="utf-8") for file in files),
             apply_default_css=False,
             **props,
         )

@@ -29,6 +29,8 @@ function show() {
     const tab = document.getElementById("tab-" + stem);
     tab.setAttribute("aria-selected", seen);
     tab.tabIndex = seen ? 0 : -1;
+    panel(stem)?.setAttribute("role", "tabpanel");
+    panel(stem)?.setAttribute("aria-labelledby", tab.id);
     if (seen) row.scrollTo({ left: tab.offsetLeft - row.clientWidth / 2 + tab.clientWidth / 2 });
   }
   document.documentElement.dataset.chapter = props.value;
@@ -39,5 +41,25 @@ function pick(stem) {
   show();
   trigger("select", { stem });
 }
+
+// Any button on the page with data-opens leads to that chapter: to its title, or back to the reader's text.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-opens]");
+  if (!button) return;
+  pick(button.dataset.opens);
+  const text = button.dataset.lands === "text" && document.querySelector("#text textarea");
+  const focused = text || panel(button.dataset.opens).querySelector("h2");
+  if (!text) focused.tabIndex = -1; // reached by this focus alone
+  focused.focus({ preventScroll: true });
+  (text ? document.body : element).scrollIntoView({ block: "start" });
+});
+
+// The row fades out on the sides where more chapters are.
+function fade() {
+  row.dataset.more = [row.scrollLeft > 4 ? "before" : "", row.scrollLeft + row.clientWidth < row.scrollWidth - 4 ? "after" : ""].join(" ");
+}
+row.addEventListener("scroll", fade, { passive: true });
+new ResizeObserver(fade).observe(row);
 watch("value", show);
 show();
+fade();

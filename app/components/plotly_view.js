@@ -40,6 +40,7 @@ async function draw() {
   if (plot._transitionData?._frames?.length) await Plotly.animate(plot, [], { mode: "immediate" }); // what still plays is old
   await Plotly.react(plot, structuredClone(coloured.data), structuredClone(layout), {
     displayModeBar: false, displaylogo: false, showSendToCloud: false, responsive: false, scrollZoom: false, doubleClick: false,
+    _baseUrl: "", // or colours and clips are looked up by the page's first address, and lost when it changes
   });
   // Plotly.react takes no frames: the old ones go, the figure's own come.
   if (plot._transitionData?._frames?.length) await Plotly.deleteFrames(plot);

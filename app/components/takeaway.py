@@ -1,4 +1,4 @@
-"""Sentences with computed numbers: plain and strong runs of text, never markup."""
+"""Sentences with computed numbers: plain and strong runs of text, never markup; covered until the reader has answered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,14 @@ from .base import ScriptedHTML
 
 
 class Takeaway(ScriptedHTML):
-    """Shows ``[[text, strong], …]``, as `app.lesson.fill` makes them."""
+    """Shows ``[[text, strong], …]``, as `app.lesson.fill` makes them.
+
+    While the chapter's `Quiz` is open, a cover stands here instead, and screen readers find the cover alone too.
+    """
 
     def __init__(self, **props: Any) -> None:  # noqa: ANN401
-        super().__init__("takeaway", template='<div class="takeaway" aria-live="polite"></div>', **props)
+        template = (
+            '<div class="cover">What your text gives is covered until you have answered the question. '
+            '<button type="button" data-reveal>Just show me</button></div><div class="takeaway" aria-live="polite"></div>'
+        )
+        super().__init__("takeaway", template=template, **props)

@@ -11,7 +11,10 @@ Scale = Literal["signed", "attention", "more-or-less", "plain"]
 
 
 class TokenStrip(ScriptedHTML):
-    """Shows what `strip_value` gives; a click triggers ``token_click`` with ``index`` and ``back``, the same from the end."""
+    """Shows what `strip_value` gives.
+
+    A click triggers ``token_click`` with ``index``, ``back`` (the same from the end) and ``key``.
+    """
 
     def __init__(self, **props: Any) -> None:  # noqa: ANN401
         super().__init__("token_strip", template='<div class="strip-caption"></div><div class="strip"></div>', **props)
@@ -25,6 +28,9 @@ def strip_value(
     scale: Scale,
     unit: str = "",
     marks: Sequence[int] = (),
+    cut: Sequence[int] = (),
+    keys: Sequence[int] | None = None,
+    read: Sequence[int] | None = None,
     limit: float | None = None,
     digits: int = 2,
 ) -> dict[str, Any]:
@@ -35,6 +41,9 @@ def strip_value(
             scaled.
         scale: "signed" (orange–blue around 0), "attention" (violet from 0), "more-or-less" (grey–violet around 0) or "plain".
         marks: places to underline, such as where the verdict flips.
+        cut: places to strike through.
+        keys: what a press on each place stands for, which makes the places look pressable.
+        read: what the head reads; None takes the last place.
         limit: score of the strongest colour; None takes the largest by size.
     """
     limit = limit or max((abs(s) for s in scores if s is not None), default=0) or 1.0
@@ -45,4 +54,12 @@ def strip_value(
         else {"text": text, "share": max(-1.0, min(1.0, score / limit)), "label": f"{score:{shown}}{unit}"}
         for text, score in zip(texts, scores, strict=True)
     ]
-    return {"items": items, "scale": scale, "caption": caption, "marks": list(marks)}
+    return {
+        "items": items,
+        "scale": scale,
+        "caption": caption,
+        "marks": list(marks),
+        "cut": list(cut),
+        "keys": None if keys is None else list(keys),
+        "read": [len(items) - 1] if read is None else list(read),
+    }

@@ -58,8 +58,8 @@ def cloud_figure(
     y = _range(np.append(coordinates[..., 1], own[:, 1]))
     figure.update_layout(
         base_layout(height=460, alt=alt),
-        margin={"l": 46, "r": 14, "t": 44, "b": 120},
-        xaxis=_axis(f"← {plain(sides[0])}   what the head reads (margin)   {plain(sides[1])} →", x, zero=True),
+        margin={"l": 46, "r": 14, "t": 54, "b": 120},
+        xaxis=_axis(f"← {plain(sides[0])} · margin · {plain(sides[1])} →", x, zero=True),
         yaxis=_axis("largest other difference", y, zero=False),
         sliders=[_slider(top)],
         updatemenus=[_play()],
@@ -94,7 +94,7 @@ def comparison_figure(cosine: np.ndarray, margins_a: np.ndarray, margins_b: np.n
 
 
 def _title(caption: str) -> dict:
-    return {"title": {"text": caption, "font": {"size": 13, "color": LIGHT["ink"]}, "x": 0.02, "y": 0.975}}
+    return {"title": {"text": caption, "font": {"size": 13, "color": LIGHT["ink"]}, "x": 0.02, "y": 0.96, "yanchor": "top"}}
 
 
 def _range(values: np.ndarray) -> list[float]:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import numpy as np
 import plotly.graph_objects as go
 
 from ..palette import LIGHT
-from .style import ATTENTION, MORE_OR_LESS, SIGNED, base_layout, plain, read_by_the_head, token_axis, token_width
+from .style import (
+    ATTENTION,
+    CLEAR,
+    MORE_OR_LESS,
+    SIGNED,
+    base_layout,
+    plain,
+    read_by_the_head,
+    token_axis,
+    token_width,
+)
 
 Scale = Literal["signed", "attention", "more-or-less"]
 _SCALES = {"signed": SIGNED, "attention": ATTENTION, "more-or-less": MORE_OR_LESS}
@@ -26,6 +36,7 @@ def grid_figure(
     per_cent: bool = False,
     rows: Sequence[str] | None = None,
     texts: Sequence[Sequence[str]] | None = None,
+    read: tuple[int, int] | None = None,
 ) -> go.Figure:
     """The grid painted with one number per cell.
 
@@ -36,6 +47,7 @@ def grid_figure(
         limit: value of the strongest colour; None takes the largest by size. Colours only: numbers are never scaled.
         per_cent: show the numbers as per cent.
         texts: [layer+1][pos] a word to write into each cell.
+        read: the first and the last column that the head reads; None takes the last token.
     """
     values = np.asarray(values, np.float32)
     unit = plain(unit, 60)  # may name a foreign model's label
@@ -85,18 +97,35 @@ def grid_figure(
             "tickcolor": LIGHT["line"],
         },
     )
-    read_by_the_head(figure, x=len(tokens) - 1, y0=len(layers) - 1.5, y1=len(layers) - 0.5)
+    first, last = read or (len(tokens) - 1, len(tokens) - 1)
+    read_by_the_head(figure, x0=first, x1=last, y0=len(layers) - 1.5, y1=len(layers) - 0.5)
     return figure
 
 
-def matrix_figure(values: np.ndarray, columns: Sequence[str], rows: Sequence[str], *, unit: str, alt: str) -> go.Figure:
+def mark_cell(figure: go.Figure, *, x: int, y: int) -> None:
+    """Outline the cell that a reader has chosen; columns and rows count from 0, from the left and from below."""
+    figure.add_shape(
+        type="rect", x0=x - 0.5, x1=x + 0.5, y0=y - 0.5, y1=y + 0.5, line={"color": LIGHT["ink"], "width": 2}, fillcolor=CLEAR
+    )  # fmt: skip
+
+
+def strike_out(figure: go.Figure, columns: Collection[int]) -> None:
+    """Strike through the names under these columns."""
+    names = figure.layout.xaxis.ticktext
+    figure.layout.xaxis.ticktext = [f"<s>{name}</s>" if i in columns else name for i, name in enumerate(names)]
+
+
+def matrix_figure(
+    values: np.ndarray, columns: Sequence[str], rows: Sequence[str], *, unit: str, alt: str, digits: int = 1
+) -> go.Figure:
     """Signed numbers in a table that is not the grid: no token axis, and no cell that the head reads.
 
     Args:
-        values: [row column], row 0 at the bottom.
+        values: [row column], row 0 at the bottom; NaN leaves a cell empty.
+        digits: after the point, in the cells.
     """
     values = np.asarray(values, np.float32)
-    limit = float(np.abs(values).max(initial=0)) or 1.0
+    limit = float(np.nanmax(np.abs(values), initial=0)) or 1.0
     figure = go.Figure(
         go.Heatmap(
             z=values,
@@ -107,9 +136,10 @@ def matrix_figure(values: np.ndarray, columns: Sequence[str], rows: Sequence[str
             xgap=2,
             ygap=2,
             colorscale=SIGNED,
-            texttemplate="%{z:.1f}",
+            texttemplate=f"%{{z:.{digits}f}}",
             textfont={"size": 10},
             hovertemplate=f"%{{y}}, %{{x}}<br>{unit} <b>%{{z:+.3f}}</b><extra></extra>",
+            hoverongaps=False,
             showscale=False,
         )
     )

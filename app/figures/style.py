@@ -63,17 +63,17 @@ def token_width(tokens: Sequence[str]) -> int:
     return 150 + 19 * len(tokens)
 
 
-def read_by_the_head(figure: go.Figure, *, x: float, y0: float, y1: float) -> None:
-    """Frame the one cell that the head reads."""
+def read_by_the_head(figure: go.Figure, *, x0: float, x1: float, y0: float, y1: float) -> None:
+    """Frame what the head reads, from column x0 to x1: one cell, of the model as it is."""
     figure.add_shape(
-        type="rect", x0=x - 0.5, x1=x + 0.5, y0=y0, y1=y1, line={"color": LIGHT["read"], "width": 3}, fillcolor=CLEAR
+        type="rect", x0=x0 - 0.5, x1=x1 + 0.5, y0=y0, y1=y1, line={"color": LIGHT["read"], "width": 3}, fillcolor=CLEAR
     )
     figure.add_annotation(
-        x=x + 0.5,
+        x=x1 + 0.5 if x1 > 3 else x0 - 0.5,
         y=y1,
         text="read by the head",
         showarrow=False,
-        xanchor="right",
+        xanchor="right" if x1 > 3 else "left",
         yanchor="bottom",
         font={"size": 11, "color": LIGHT["read"]},
     )

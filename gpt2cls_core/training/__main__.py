@@ -1,4 +1,4 @@
-"""The commands of training: `python -m gpt2cls_core.training pretrain | finetune | ship | probes | evaluate`."""
+"""The commands of training: `python -m gpt2cls_core.training pretrain | finetune | ship | probes | evaluate | …`."""
 
 from __future__ import annotations
 
@@ -8,16 +8,27 @@ import sys
 from typing import Any
 
 from ..errors import Gpt2clsError
-from .options import EvaluateOptions, FinetuneOptions, PretrainOptions, ProbesOptions, ShipOptions, add_arguments
+from .options import (
+    EvaluateOptions,
+    FinetuneOptions,
+    InterventionsOptions,
+    PretrainOptions,
+    ProbesOptions,
+    RegimesOptions,
+    ShipOptions,
+    add_arguments,
+)
 
 _INTRODUCTION = """\
-From raw text to a measured classifier, in five commands that follow one another:
+From raw text to a measured classifier, in five commands that follow one another, and two studies:
 
-  pretrain   raw text                 -> a small GPT-2 that predicts the next token
-  finetune   that GPT-2, labelled text -> a classifier that reads its verdict at the last token
-  ship       a finished model         -> small files that the app loads
-  probes     a shipped classifier     -> a linear reading of each of its layers, beside the weights
-  evaluate   shipped classifiers      -> accuracy beside baselines, in results.json
+  pretrain       raw text                 -> a small GPT-2 that predicts the next token
+  finetune       that GPT-2, labelled text -> a classifier that reads its verdict at the last token
+  ship           a finished model         -> small files that the app loads
+  probes         a shipped classifier     -> a linear reading of each of its layers, beside the weights
+  evaluate       shipped classifiers      -> accuracy beside baselines, in results.json
+  interventions  a shipped classifier     -> its accuracy while it is changed as it runs, in results.json
+  regimes        that GPT-2, labelled text -> what it matters which weights are trained, in results.json
 
 A source of data is a name on the Hugging Face Hub (stanfordnlp/imdb) or a folder with one parquet file per split and
 the columns text (or sentence) and label (0 = negative, 1 = positive). A command that was killed goes on where it was
@@ -37,21 +48,25 @@ Example:
       --probe-data stanfordnlp/sst2 --output runs/base
 """),
     "finetune": (FinetuneOptions, "learn negative and positive from labelled texts", """\
-Puts a linear head with two rows on the last token's vector of a pre-trained GPT-2 and trains on labelled texts. Of each
-train split 5 % (800 texts at most) are held out, to choose by; other splits are not read.
+Puts a linear head with two rows on the last token's vector of a pre-trained GPT-2 and trains on labelled texts: all of
+the weights, or only those that --regime names. Of each train split 5 % (800 texts at most) are held out, to choose by;
+other splits are not read.
 
 In:   a base model (--base) and labelled sources (--data), SOURCE:2 meaning two passes over it
-Out:  OUTPUT/model (weights and tokenizer), OUTPUT/curve.json (held-out accuracy), OUTPUT/finetune.json (options,
-result)
+Out:  OUTPUT/model (weights and tokenizer; with --regime head, last-block, lora or prompt what changed of the base),
+OUTPUT/curve.json (held-out accuracy), OUTPUT/finetune.json (options, result)
 
 Example:
   python -m gpt2cls_core.training finetune --base runs/base/model --data stanfordnlp/sst2:2 stanfordnlp/imdb \\
       --output runs/full
+  python -m gpt2cls_core.training finetune --base assets/models/base --regime lora --data stanfordnlp/sst2:2 \\
+      --output runs/lora
   python -m gpt2cls_core.training finetune --base openai-community/gpt2 --learning-rate 5e-5 --data stanfordnlp/sst2 \\
       --output runs/gpt2
 """),
     "ship": (ShipOptions, "pack a finished model for the app", """\
 Writes weights in 16 bits, in files small enough for a git repository, with tokenizer and a card that says what it is.
+Of a classifier that is kept as what changed of its base, that is written, and checked against the shipped base.
 
 In:   the model/ folder of pretrain or finetune (--model)
 Out:  TO/NAME, replaced in one move
@@ -81,6 +96,33 @@ Out:  the results file (--results)
 Example:
   python -m gpt2cls_core.training evaluate --model assets/models/full --data stanfordnlp/sst2:validation \\
       stanfordnlp/imdb:test --pretraining runs/base --results assets/results.json
+"""),
+    "interventions": (InterventionsOptions, "measure what cutting, ablating and reading elsewhere do to accuracy", """\
+Changes the running model and counts what becomes of its verdicts, each number with its 95 % interval and its control:
+the last position cut off from all others, the head reading another token or a prefix, the direction of sentiment taken
+out at punctuation, single tokens cut by every route or by direct edges alone. Nothing is trained. For the direction to
+be that of the probes too, give it after probes.
+
+In:   a classifier with two classes (--model), SST-2 (--data), whose validation split is measured on
+Out:  interventions in the results file (--results)
+
+Example:
+  python -m gpt2cls_core.training interventions --model assets/models/full --data stanfordnlp/sst2 \\
+      --results assets/results.json
+"""),
+    "regimes": (RegimesOptions, "compare what is trained: head, last block, LoRA, soft prompt, everything", """\
+Trains the same base on the same texts in several ways and measures each: a table over seeds, learning curves, and where
+to read. Learning rate and passes are chosen for each regime by a small search on held-out slices of the train splits.
+Every finished run is kept; a study that was stopped, by --minutes or by a kill, goes on when the command is given again.
+
+In:   a base model (--base), labelled sources (--data), splits to measure on (--test)
+Out:  OUTPUT/cells (one file per run), and regimes in the results file (--results)
+
+Example:
+  python -m gpt2cls_core.training regimes --base assets/models/base --data stanfordnlp/sst2 --minutes 60 \\
+      --test stanfordnlp/sst2:validation stanfordnlp/imdb:test --output runs/regimes --results assets/results.json
+  python -m gpt2cls_core.training regimes --base openai-community/gpt2 --data stanfordnlp/sst2 --seeds 1 \\
+      --test stanfordnlp/sst2:validation --output runs/regimes-gpt2 --results runs/regimes-gpt2/results.json
 """),
 }  # fmt: skip
 MODULES = {"probes": "lens_probes"}  # where a command's module has another name than the command

@@ -16,6 +16,7 @@ from __future__ import annotations
 import random
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from datasets import Dataset, load_dataset
@@ -58,6 +59,25 @@ class LabelledTexts:
         """`size` rows without replacement, in random order (all of them where `size` is None or too large)."""
         order = random.Random(seed).sample(range(len(self)), len(self))[:size]
         return LabelledTexts([self.texts[i] for i in order], [self.labels[i] for i in order])
+
+    def draw(self, size: int, *, seed: int) -> LabelledTexts:
+        """`size` rows in random order, as many of each class (of an odd number, one more of class 0).
+
+        A smaller draw with the same seed is a part of a larger one, so that a learning curve grows by adding.
+
+        Raises:
+            DataError: there are not so many.
+        """
+        order = random.Random(seed).sample(range(len(self)), len(self))
+        by_class = [[i for i in order if self.labels[i] == label] for label in (0, 1)]
+        wanted = (size - size // 2, size // 2)
+        if any(len(rows) < n for rows, n in zip(by_class, wanted, strict=True)):
+            held = " and ".join(str(len(rows)) for rows in by_class)
+            raise DataError(f"{size} texts with as many of each class are more than there are ({held}); ask for fewer.")
+        chosen = set(by_class[0][: wanted[0]] + by_class[1][: wanted[1]])
+        return LabelledTexts(
+            *map(list, zip(*[(self.texts[i], self.labels[i]) for i in order if i in chosen], strict=True))
+        )
 
 
 def load_split(source: str, split: str) -> Dataset:
@@ -114,6 +134,7 @@ def load_labelled(source: str, split: str) -> LabelledTexts:
     return LabelledTexts(load_texts(source, split), [int(label) for label in labels])
 
 
+@lru_cache(maxsize=8)  # seconds of work on SST-2, and the study of regimes asks for the same again and again
 def load_and_hold_out(source: str, *, limit: int | None = None) -> tuple[LabelledTexts, LabelledTexts]:
     """The train split of a source in two parts: one to learn from, one to choose by.
 

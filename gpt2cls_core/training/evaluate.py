@@ -9,17 +9,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from transformers import AutoTokenizer, GPT2ForSequenceClassification
 
-from ..errors import DataError, ModelError, OptionError
+from ..classifier import load_classifier
+from ..errors import DataError, OptionError
 from .baselines import bag_of_words, majority
 from .data import LabelledTexts, load_labelled, probe_task
 from .files import read_json, write_json
@@ -81,34 +80,26 @@ def evaluate(options: EvaluateOptions) -> Path:
             kept = results.setdefault("baselines", {}).setdefault(name, {"accuracy": {}})
             kept["accuracy"].update(entry)
     if options.pretraining:
-        results["pretraining"] = read_pretraining(Path(options.pretraining))
+        results["pretraining"] = read_pretraining([Path(run) for run in options.pretraining])
     write_json(path, results)
     return path
 
 
 def measure_classifier(source: str, tests: dict[str, LabelledTexts]) -> tuple[str, dict[str, Any]]:
     """A classifier's name and its entry in the results."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
-        model, loading = GPT2ForSequenceClassification.from_pretrained(
-            source, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(f"No classifier could be read from {source!r}: {error}") from error
-    if missing := loading["missing_keys"]:  # they would be random
-        raise ModelError(f"{source!r} lacks weights: {', '.join(sorted(missing))}. Fine-tune it first.")
-    model.eval().to("cuda" if torch.cuda.is_available() else "cpu")
-    card = read_json(Path(source) / "card.json", {})
+    clf = load_classifier(source, device="cuda" if torch.cuda.is_available() else "cpu")
+    clf.model.set_attn_implementation("sdpa")  # the same numbers faster; nobody looks at the attention
+    card = clf.card
     entry = {
         key: card.get(key) for key in ("description", "how_trained", "regime", "base", "command", "seed", "date")
     } | {
-        "parameters": model.num_parameters(),
+        "parameters": clf.n_parameters,
         "trained_parameters": card.get("trained_parameters"),
         "measured": date.today().isoformat(),
         "accuracy": {},
     }  # fmt: skip
     for name, test in tests.items():
-        entry["accuracy"][name] = accuracy_of(predict(model, tokenizer, test.texts), test.labels)
+        entry["accuracy"][name] = accuracy_of(predict(clf.model, clf.tokenizer, test.texts), test.labels)
         print(f"{source} on {name}: {entry['accuracy'][name]}", flush=True)
     return card.get("name", Path(source).name), entry
 
@@ -129,22 +120,29 @@ def measure_baselines(
     return measured
 
 
-def read_pretraining(run: Path) -> dict[str, Any]:
-    """The entry of a pre-training run, with what a bag of words reaches on the task of its probe.
+def read_pretraining(runs: Sequence[Path]) -> dict[str, Any]:
+    """The entry of a pre-training in one run, or in several of which each went on from the model of the one before.
+
+    Tokens are counted through; of a later run the first point is left out, because it repeats the last one before it.
+    Beside the curve stands what a bag of words reaches on the task of its probe.
 
     Raises:
-        DataError: the run is not finished.
+        DataError: a run is not finished.
     """
-    record, curve = read_json(run / "pretrain.json"), read_json(run / "curve.json")
-    if record is None or not curve:
-        raise DataError(f"{run} holds no finished pre-training run (pretrain.json and curve.json).")
-    train, held_out = probe_task(record["probe_data"])
+    records, curve = [], []
+    for run in runs:
+        record, points = read_json(run / "pretrain.json"), read_json(run / "curve.json")
+        if record is None or not points:
+            raise DataError(f"{run} holds no finished pre-training run (pretrain.json and curve.json).")
+        before = curve[-1]["tokens"] if curve else 0
+        curve += [{**point, "tokens": before + point["tokens"]} for point in (points[1:] if curve else points)]
+        records.append(record)
+    train, held_out = probe_task(records[-1]["probe_data"])
     return {
-        "command": repeat("pretrain", record),
-        "data": [split_name(source)[2] for source in record["data"]],
-        "date": record.get("date"),
-        "seed": record["seed"],
-        "training_tokens": record["training_tokens"],
+        "commands": [repeat("pretrain", record) for record in records],
+        "data": [split_name(source)[2] for source in records[0]["data"]],
+        "dates": [record.get("date") for record in records],
+        "seeds": [record["seed"] for record in records],
         "curve": curve,
         "probe": {"train": len(train), "held_out": len(held_out)},
         "probe_baseline_bag_of_words": accuracy_of(bag_of_words(train).predict(held_out.texts), held_out.labels),

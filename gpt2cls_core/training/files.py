@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..errors import OptionError
 
-__all__ = ["claim_folder", "last_checkpoint", "read_json", "write_json"]
+__all__ = ["claim_folder", "last_checkpoint", "read_json", "whole_folder", "write_json"]
 
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
@@ -49,3 +53,29 @@ def last_checkpoint(folder: str | Path) -> str | None:
     """The newest whole checkpoint in `folder`; one that a kill cut short lacks its state file and is passed over."""
     complete = [p for p in Path(folder).glob("checkpoint-*") if (p / "trainer_state.json").is_file()]
     return str(max(complete, key=lambda p: int(p.name.rpartition("-")[2]))) if complete else None
+
+
+@contextmanager
+def whole_folder(target: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of `target` in one move when the block ends well, and else is gone."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # Beside the target, not in /tmp: a rename is one move only within one file system.
+    partial = Path(tempfile.mkdtemp(dir=target.parent, prefix=f"{target.name}.", suffix=".partial"))
+    try:
+        yield partial
+        for file in partial.iterdir():
+            file.chmod(0o644)
+        partial.chmod(0o755)
+        _replace(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _replace(partial: Path, target: Path) -> None:
+    """Move a finished folder to its place; the one that was there is gone only when the new one stands."""
+    old = target.with_name(target.name + ".old.partial")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        os.replace(target, old)
+    os.replace(partial, target)
+    shutil.rmtree(old, ignore_errors=True)

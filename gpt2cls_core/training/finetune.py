@@ -1,8 +1,8 @@
 """Stage two: learn to tell negative from positive.
 
-A linear head with two rows is put on the vector of the last token, and body and head learn together from labelled
-texts. The data decide what "positive" means: sentences about films (SST-2), whole film reviews (IMDb), reviews of
-things that people buy.
+A linear head with two rows is put on the vector of the last token, and learns from labelled texts: together with the
+body, with a part of it, or alone (see `trainable`). The data decide what "positive" means: sentences about films (SST-2),
+whole film reviews (IMDb), reviews of things that people buy.
 
 What the run is judged by while choices are still open (learning rate, number of passes) is a held-out slice of each
 *train* split. Validation and test splits are read by `evaluate` only.
@@ -11,73 +11,52 @@ What the run is judged by while choices are still open (learning rate, number of
 from __future__ import annotations
 
 import math
+import time
+from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from accelerate import PartialState
-from torch import nn
-from transformers import (
-    AutoConfig,
-    AutoTokenizer,
-    GPT2ForSequenceClassification,
-    GPT2Model,
-    PreTrainedTokenizerBase,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import GPT2ForSequenceClassification, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
-from ..errors import ModelError, OptionError
+from ..deltas import DELTA_REGIMES
+from ..errors import DataError, OptionError
+from ..soft_prompt import virtual_ids
+from ..weights import fingerprint
 from .data import LabelledTexts, load_and_hold_out
 from .examples import Examples, in_batches, make_examples
-from .files import claim_folder, last_checkpoint, read_json, write_json
+from .files import claim_folder, last_checkpoint, read_json, whole_folder, write_json
+from .head import fit_head
+from .held_out import HeldOut
 from .optimizer import MuonTrainer
-from .options import FinetuneOptions
-from .pooling import LastTokenClassifier, collate, predict
+from .options import LEARNING_RATES, FinetuneOptions
+from .pooling import LastTokenClassifier, collate
+from .prefixes import sentence_ends
+from .trainable import LABELS, count_trained, load_base, prepare, write_changes
 
-__all__ = ["LABELS", "finetune", "load_base"]
+if TYPE_CHECKING:
+    from peft import PeftModel
 
-LABELS = {0: "negative", 1: "positive"}
+__all__ = ["Trained", "draw_sources", "finetune", "read_sources", "train"]
 
 
-def load_base(options: FinetuneOptions) -> tuple[GPT2ForSequenceClassification, PreTrainedTokenizerBase]:
-    """The pre-trained body under a new head with one row per label, and its tokenizer.
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A classifier that was just trained, in memory.
 
-    Raises:
-        ModelError: the base can't be read, is no GPT-2, or lacks weights of the body.
+    Attributes:
+        model: whole, in evaluation mode.
+        adapter: peft's wrapper around it for the regimes lora and prompt.
+        record: options and what came of them; ``finetune.json``.
     """
-    try:
-        config = AutoConfig.from_pretrained(options.base)
-        tokenizer = AutoTokenizer.from_pretrained(options.base)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"No model could be read from {options.base!r}; give a folder or a hub name. {error}"
-        ) from error
-    if config.model_type != "gpt2":
-        raise ModelError(f"{options.base!r} is a {config.model_type!r} model; the base must be a GPT-2.")
-    config.update({
-        "num_labels": len(LABELS),
-        "id2label": LABELS,
-        "label2id": {name: label for label, name in LABELS.items()},
-        "resid_pdrop": options.dropout,
-        "embd_pdrop": options.dropout,
-        "attn_pdrop": 0.0,  # it would rule out the fast attention kernel
-        "pad_token_id": tokenizer.eos_token_id,
-    })  # fmt: skip
-    model = GPT2ForSequenceClassification(config)
-    if not options.from_scratch:
-        model.transformer, loading = GPT2Model.from_pretrained(
-            options.base, config=config, dtype=torch.float32, use_safetensors=True, output_loading_info=True
-        )
-        if loading["missing_keys"]:
-            raise ModelError(f"{options.base!r} lacks weights: {', '.join(sorted(loading['missing_keys']))}.")
-    return model, tokenizer
+
+    model: GPT2ForSequenceClassification
+    adapter: PeftModel | None
+    tokenizer: PreTrainedTokenizerBase
+    record: dict[str, Any]
 
 
 def read_sources(sources: tuple[str, ...], limit: int | None) -> dict[str, tuple[int, LabelledTexts, LabelledTexts]]:
@@ -92,36 +71,6 @@ def read_sources(sources: tuple[str, ...], limit: int | None) -> dict[str, tuple
             raise OptionError(f"--data {source}: name each source once, with one pass or more.")
         read[name] = (int(passes), *load_and_hold_out(path, limit=limit))
     return read
-
-
-class HeldOut(TrainerCallback):
-    """Accuracy on the held-out slices, a few times over the run, appended to ``curve.json``."""
-
-    def __init__(
-        self, path: Path, steps: set[int], parts: dict[str, LabelledTexts], tokenizer: PreTrainedTokenizerBase
-    ) -> None:
-        self.path, self.steps, self.parts, self.tokenizer = path, steps, parts, tokenizer
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, *, model: nn.Module, **_: object
-    ) -> None:
-        """Measure where it is time to."""
-        if state.global_step in self.steps and state.is_world_process_zero:
-            point = {"step": state.global_step, "accuracy": self.measure(model)}
-            before = [p for p in read_json(self.path, []) if p["step"] < state.global_step]
-            write_json(self.path, [*before, point])
-            print(f"\n{point}", flush=True)
-
-    def measure(self, model: nn.Module) -> dict[str, float]:
-        """Accuracy by source."""
-        classifier = getattr(model, "module", model).model
-        classifier.eval()
-        accuracy = {
-            name: round(float(np.mean(predict(classifier, self.tokenizer, part.texts) == np.asarray(part.labels))), 4)
-            for name, part in self.parts.items()
-        }
-        classifier.train()
-        return accuracy
 
 
 def training_arguments(options: FinetuneOptions, steps: int) -> TrainingArguments:
@@ -147,47 +96,107 @@ def training_arguments(options: FinetuneOptions, steps: int) -> TrainingArgument
     )
 
 
-def finetune(options: FinetuneOptions) -> Path:
-    """Train (or resume) and save classifier and tokenizer to ``output/model``; returns that folder.
+def draw_sources(options: FinetuneOptions) -> dict[str, tuple[int, LabelledTexts, LabelledTexts]]:
+    """`read_sources` with as many training texts as asked for, an equal share of each source.
 
-    Beside it, ``curve.json`` holds held-out accuracy over the run and ``finetune.json`` the options and the last of
-    these accuracies.
+    Raises:
+        DataError: the texts are of one class only, or fewer than asked for.
     """
+    sources = read_sources(options.data, options.limit)
+    if options.examples is not None:
+        each, rest = divmod(options.examples, len(sources))
+        for i, (name, (passes, train, held_out)) in enumerate(sources.items()):
+            sources[name] = (passes, train.draw(each + (i < rest), seed=options.seed), held_out)
+    drawn = [train for _, train, _ in sources.values()]
+    if len(set().union(*(train.labels for train in drawn))) < len(LABELS):
+        raise DataError(
+            f"The {sum(map(len, drawn))} texts to learn from are not of two classes; take more (--examples, --limit)."
+        )
+    return sources
+
+
+def walk(
+    options: FinetuneOptions, learner: LastTokenClassifier, examples: Examples, held_out: HeldOut, *, pad: int
+) -> float | None:
+    """Train by gradient descent; the seconds of it, or None where the run went on from a checkpoint."""
+    per_step = options.batch_size * PartialState(cpu=not torch.cuda.is_available()).num_processes
+    steps = math.ceil(len(examples) / per_step)
+    held_out.steps |= {round(steps * i / options.measurements) for i in range(1, options.measurements + 1)}
+    arguments = training_arguments(options, steps)
+    trainer = (MuonTrainer if options.optimizer == "muon" else Trainer)(
+        learner,
+        arguments,
+        data_collator=partial(collate, pad=pad),
+        train_dataset=examples,
+        callbacks=[held_out],
+    )
+    checkpoint = last_checkpoint(arguments.output_dir)
+    start = time.perf_counter()
+    trainer.train(resume_from_checkpoint=checkpoint)
+    return None if checkpoint else time.perf_counter() - start - held_out.seconds
+
+
+def train(options: FinetuneOptions, *, read_out: str = "last") -> Trained:
+    """Train (or resume) in ``options.output``, where ``curve.json`` and checkpoints are put.
+
+    Args:
+        read_out: where texts are read, one of `pooling.READ_OUTS`; for anything but "last" there is no saving (a saved
+            classifier is read at its last token), only measuring.
+    """
+    options = replace(options, learning_rate=options.learning_rate or LEARNING_RATES.get(options.regime))
     output = claim_folder(options.output, vars(options))
     set_seed(options.seed)
     model, tokenizer = load_base(options)
-    sources = read_sources(options.data, options.limit)
+    parameters, body = model.num_parameters(), fingerprint(model.transformer)
+    adapter = prepare(model, options)
+    room = model.config.n_positions - len(virtual_ids(model.transformer))
+    sources = draw_sources(options)
     examples = Examples([], [])
-    for passes, train, _ in sources.values():
-        examples += make_examples(train, tokenizer, passes=passes, context=model.config.n_positions, seed=options.seed)
+    for passes, drawn, _ in sources.values():
+        examples += make_examples(drawn, tokenizer, passes=passes, context=room, seed=options.seed)
     examples = in_batches(examples, options.batch_size, seed=options.seed)
-    per_step = options.batch_size * PartialState(cpu=not torch.cuda.is_available()).num_processes
-    steps = math.ceil(len(examples) / per_step)
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    tokens = sum(map(len, examples.ids))
-    print(f"{len(examples):,} examples of {tokens:,} tokens; {trained:,} weights learn", flush=True)
-    arguments = training_arguments(options, steps)
-    measured = {round(steps * i / options.measurements) for i in range(1, options.measurements + 1)}
     parts = {name: part for name, (_, _, part) in sources.items()}
-    trainer = (MuonTrainer if options.optimizer == "muon" else Trainer)(
-        LastTokenClassifier(model),
-        arguments,
-        data_collator=partial(collate, pad=tokenizer.eos_token_id),
-        train_dataset=examples,
-        callbacks=[HeldOut(output / "curve.json", measured, parts, tokenizer)],
+    trained, tokens = count_trained(model), sum(map(len, examples.ids))
+    print(f"{len(examples):,} examples of {tokens:,} tokens; {trained:,} weights learn", flush=True)
+    held_out = HeldOut(output / "curve.json", set(), parts, tokenizer, read_out=read_out)
+    learner = LastTokenClassifier(
+        model, ends=sentence_ends(tokenizer), prefix_weight=options.prefix_weight, read_out=read_out
     )
-    trainer.train(resume_from_checkpoint=last_checkpoint(arguments.output_dir))
-    if trainer.is_world_process_zero():
-        model.save_pretrained(output / "model")
-        tokenizer.save_pretrained(output / "model")
-        record = {
-            **vars(options),
-            "date": date.today().isoformat(),
-            "parameters": model.num_parameters(),
-            "trained_parameters": trained,
-            "tokens": tokens,
-            "held_out_accuracy": read_json(output / "curve.json")[-1]["accuracy"],
-            "held_out_texts": {name: len(part) for name, part in parts.items()},
-        }
-        write_json(output / "finetune.json", record)
-    return output / "model"
+    pad = tokenizer.eos_token_id
+    if options.regime == "head":
+        seconds = fit_head(learner, examples, c=options.head_c, pad=pad, body=body)
+        held_out.add_point(learner, 1)
+    else:
+        seconds = walk(options, learner, examples, held_out, pad=pad)
+    record = {
+        **vars(options),
+        "date": date.today().isoformat(),
+        "parameters": parameters,
+        "trained_parameters": trained,
+        "texts": sum(len(drawn) for _, drawn, _ in sources.values()),
+        "tokens": tokens,
+        "seconds": seconds and round(seconds, 1),
+        "base_fingerprint": None if options.regime == "random" else body,
+        "held_out_accuracy": read_json(output / "curve.json")[-1]["accuracy"],
+        "held_out_texts": {name: len(part) for name, part in parts.items()},
+    }
+    return Trained(model.eval(), adapter, tokenizer, record)
+
+
+def finetune(options: FinetuneOptions) -> Path:
+    """Train (or resume) and save classifier and tokenizer to ``output/model``; returns that folder.
+
+    Of the regimes that leave most of the base as it is, what changed is saved instead (see `deltas`). Beside the folder,
+    ``curve.json`` holds held-out accuracy over the run and ``finetune.json`` the options and the last of these accuracies.
+    """
+    trained = train(options)
+    folder = Path(options.output) / "model"
+    if PartialState(cpu=not torch.cuda.is_available()).is_main_process:
+        with whole_folder(folder) as partial_folder:
+            if options.regime in DELTA_REGIMES:
+                write_changes(partial_folder, trained.model, trained.adapter, trained.record)
+            else:
+                trained.model.save_pretrained(partial_folder)
+                trained.tokenizer.save_pretrained(partial_folder)
+        write_json(folder.with_name("finetune.json"), trained.record)
+    return folder

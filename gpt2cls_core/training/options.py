@@ -18,16 +18,27 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "LEARNING_RATES",
+    "REGIMES",
     "EvaluateOptions",
     "FinetuneOptions",
+    "InterventionsOptions",
     "PretrainOptions",
     "ProbesOptions",
+    "RegimesOptions",
     "ShipOptions",
     "add_arguments",
     "command_line",
     "portable",
     "repeat",
 ]
+
+
+REGIMES = ("full", "head", "last-block", "lora", "prompt", "random")
+"""Ways to train a classifier from a base; see `FinetuneOptions.regime`."""
+
+LEARNING_RATES = {"full": 3e-4, "last-block": 1e-3, "lora": 2e-3, "prompt": 3e-2, "random": 3e-4}
+"""Learning rates that serve a model of the bundled one's size; the head is solved for, not walked to."""
 
 
 def option(text: str, default: Any = MISSING, **more: Any) -> Any:  # noqa: ANN401 - as dataclasses.field
@@ -69,13 +80,32 @@ class FinetuneOptions:
     base: str = option("the pre-trained model to start from: the model/ folder of pretrain, or a hub name")
     data: tuple[str, ...] = option("labelled sources, each as SOURCE or SOURCE:PASSES; only the train split is read")
     output: str = option("folder for checkpoints, curve.json and the final model/")
-    regime: str = option("which weights learn: full = all of them", "full", choices=("full",))
-    from_scratch: bool = option("keep shape and tokenizer of the base, but start from random weights", False)
+    regime: str = option(
+        "which weights learn: full = all of them; head = the linear head alone, on a frozen body; last-block = the last "
+        "block, ln_f and head; lora = thin matrices beside those of the blocks, and head; prompt = virtual tokens before "
+        "the text, and head; random = all of them, from random weights in the shape of the base",
+        "full",
+        choices=REGIMES,
+    )
+    examples: int | None = option(
+        "learn from so many texts in all, as many of each class, drawn by --seed (default: from all)", None
+    )
+    rank: int = option("lora: rank of the products that are added", 4)
+    virtual_tokens: int = option("prompt: number of virtual tokens", 10)
+    head_c: float = option("head: C of the logistic regression, the inverse of its penalty", 0.1)
     optimizer: str = option("adamw, or muon for the matrices inside the blocks", "adamw", choices=("adamw", "muon"))
-    learning_rate: float = option("peak learning rate; it falls linearly to zero", 3e-4)
+    learning_rate: float | None = option(
+        "peak learning rate; it falls linearly to zero (default: "
+        + ", ".join(f"{regime} {rate:g}" for regime, rate in LEARNING_RATES.items())
+        + ")",
+        None,
+    )
     weight_decay: float = option("weight decay of the matrices", 0.01)
     warmup_share: float = option("part of the run in which the learning rate rises", 0.06)
     dropout: float = option("dropout on embeddings and residual branches while training", 0.1)
+    prefix_weight: float = option(
+        "weight of the loss at the ends of sentences inside a text, read as shorter texts", 0.5
+    )
     batch_size: int = option("texts per step", 32)
     measurements: int = option("how often the held-out slices are measured, the end included", 5)
     seed: int = option("seed of everything random", 0)
@@ -91,7 +121,9 @@ class EvaluateOptions:
     data: tuple[str, ...] = option("labelled splits to measure on, each as SOURCE:SPLIT", ())
     model: tuple[str, ...] = option("classifiers to measure: shipped folders, model/ folders or hub names", ())
     baselines: bool = option("measure majority class and bag of words on the same splits", True)
-    pretraining: str | None = option("output folder of pretrain whose curve goes into the results", None)
+    pretraining: tuple[str, ...] = option(
+        "output folders of pretrain, in their order, whose curve goes into the results", ()
+    )
     limit: int | None = option("use only so many texts per split, for a trial", None)
 
 
@@ -102,6 +134,10 @@ class ShipOptions:
     model: str = option("the model/ folder of pretrain or finetune")
     name: str = option("name under which it is loaded, such as full or base")
     to: str = option("folder that holds the shipped models", "assets/models")
+    base: str | None = option(
+        "of a classifier that is kept as changes of a base, the base's name under TO (default: base, or its hub name)",
+        None,
+    )
     description: str | None = option("one sentence for the page's header; made from the options where left out", None)
     shard_mb: int = option("largest size of one weight file, in megabytes", 9)
 
@@ -117,6 +153,43 @@ class ProbesOptions:
     seed: int = option("seed of their choice and of the spelling that they are given", 0)
 
 
+@dataclass(frozen=True)
+class RegimesOptions:
+    """What `regimes` compares, on what, and for how long."""
+
+    base: str = option("the pre-trained model that all regimes start from: a folder or hub name")
+    data: tuple[str, ...] = option("labelled sources by hub name or folder; only the train split is learned from")
+    test: tuple[str, ...] = option("labelled splits to measure on, each as SOURCE:SPLIT; curves use the first alone")
+    output: str = option("folder for the finished cells, one JSON file each, and for the run that is under way")
+    results: str = option("JSON file that the summary is merged into, under regimes")
+    regimes: tuple[str, ...] = option("regimes to compare", REGIMES)
+    seeds: int = option("runs of everything but the search, each with another seed", 3)
+    examples: int | None = option("texts to learn from in the table and the read-outs (default: all)", None)
+    sizes: tuple[int, ...] = option(
+        "texts to learn from in the learning curves, beside --examples", (32, 128, 512, 2048, 8192)
+    )
+    search_examples: int | None = option("texts to learn from in the search for learning rate and passes", 8192)
+    passes: tuple[int, ...] = option("numbers of passes over the texts that the search tries", (1, 3))
+    fewest_texts: int = option("a run reads so many texts at least: small sets are passed over more often", 6400)
+    sample: int | None = option("measure on so many texts of a test split at most, always the same ones", 2000)
+    minutes: float | None = option("start no new run after so many minutes; the same command goes on later", None)
+    batch_size: int = option("texts per step", 32)
+    bf16: bool = option("compute in bfloat16", True)
+    limit: int | None = option("use only so many texts per source, for a trial", None)
+
+
+@dataclass(frozen=True)
+class InterventionsOptions:
+    """What `interventions` measures and where it writes."""
+
+    model: str = option("a classifier with two classes: a shipped folder, a model/ folder or a hub name")
+    data: str = option("SST-2, by hub name or folder; only the validation split is read, to measure on")
+    results: str = option("JSON file that the numbers are merged into")
+    sample: int = option("in how many texts single tokens are cut, the slow part", 300)
+    limit: int | None = option("use only so many texts, for a trial", None)
+    seed: int = option("seed of the control's positions, and of the choice where there is a limit", 0)
+
+
 def add_arguments(parser: argparse.ArgumentParser, options: type) -> None:
     """One command line argument per field of an options class."""
     hints = typing.get_type_hints(options)
@@ -130,11 +203,12 @@ def add_arguments(parser: argparse.ArgumentParser, options: type) -> None:
         else:
             arguments["default"] = field.default
             if field.default not in (None, ()) and kind is not bool:
-                arguments["help"] += " (default: %(default)s)"
+                shown = field.default if isinstance(field.default, tuple) else (field.default,)
+                arguments["help"] += f" (default: {' '.join(map(str, shown))})"
         if kind is bool:
             arguments["action"] = argparse.BooleanOptionalAction
         elif typing.get_origin(kind) is tuple:
-            arguments |= {"nargs": "+", "type": str}
+            arguments |= {"nargs": "+", "type": typing.get_args(kind)[0]}
         else:
             arguments["type"] = kind
         parser.add_argument("--" + field.name.replace("_", "-"), **arguments)
@@ -152,7 +226,10 @@ def command_line(command: str, options: Any) -> str:  # noqa: ANN401 - any of th
             words.append(flag if value else flag.replace("--", "--no-", 1))
         else:
             values = value if isinstance(value, tuple) else (value,)
-            words += [flag, *(portable(v) if isinstance(v, str) else f"{v:g}" for v in values)]
+            shown = (
+                portable(v) if isinstance(v, str) else f"{v:g}" if isinstance(v, float) else str(v) for v in values
+            )
+            words += [flag, *shown]
     return shlex.join(words)
 
 

@@ -23,7 +23,7 @@ BASELINES = {
 
 
 def report(results: str) -> str:
-    """Markdown: accuracy of classifiers and baselines with 95 % intervals, then the curve of pre-training.
+    """Markdown: accuracy of classifiers and baselines with 95 % intervals, the curve of pre-training, the study of regimes.
 
     Raises:
         DataError: the file is missing or holds no measurement.
@@ -40,6 +40,9 @@ def report(results: str) -> str:
             [f"{p['tokens'] / 1e6:.1f}M", f"{p['held_out_loss']:.2f}", f"{p['probe_accuracy']:.1%}"] for p in curve
         ]
         lines += ["", *_table(["tokens read", "held-out loss", "probe accuracy"], points)]
+    if study := measured.get("regimes", {}).get("table"):
+        rows = [_regime(name, entry) for name, entry in study.items()]
+        lines += ["", *_table(["what was trained", "weights trained", "stored", "seconds", *SPLITS.values()], rows)]
     return "\n".join(lines)
 
 
@@ -47,6 +50,24 @@ def _cell(measured: dict[str, Any] | None) -> str:
     if measured is None:
         return "–"
     return f"{measured['accuracy']:.1%} ({measured['low']:.1%} – {measured['high']:.1%})"
+
+
+def _regime(name: str, entry: dict[str, Any]) -> list[str]:
+    """A line of the study; the intervals are those over seeds."""
+    seconds = "–" if entry["seconds"] is None else f"{entry['seconds']:.0f}"
+    cells = []
+    for split in SPLITS:
+        measured = entry["accuracy"].get(split)
+        cell = "–" if measured is None else f"{measured['mean']:.1%}"
+        if measured is not None and measured["low"] is not None:
+            cell += f" ({measured['low']:.1%} – {measured['high']:.1%})"
+        cells.append(cell)
+    share = f"{entry['trained_parameters']:,} ({entry['trained_share']:.2%})"
+    return [f"`{name}`", share, _size(entry["stored_bytes"]), seconds, *cells]
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 1e6 else f"{n_bytes / 1e3:.0f} KB"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> list[str]:

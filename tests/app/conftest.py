@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 import pytest
+from browsing import wait_until_read
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = Path("/usr/bin/chromium")
@@ -155,12 +156,12 @@ def context(chromium, server: Server, witness: Witness) -> Iterator[object]:
 
 @pytest.fixture(scope="module")
 def open_page(context, server: Server) -> Callable[[str], object]:
-    """Opens the page with a query, and waits until the first chapter's words are there."""
+    """Opens the page with a query, and waits until the first words on the text are there."""
 
     def opened(query: str = "") -> object:
         page = context.new_page()
         page.goto(server.url + query)
-        page.locator(".takeaway strong >> visible=true").first.wait_for()
+        wait_until_read(page)
         return page
 
     return opened

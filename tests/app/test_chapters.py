@@ -49,7 +49,7 @@ TEXTS = {
     "too long": "good film, but not for me good film, but not for me",
 }
 RESERVED = {"text", "model", "chapter", "embed"}  # what a link says besides options
-FRAME = {"__init__", "frame"}  # files beside the chapters
+FRAME = {"__init__", "frame", "patched", "removed", "sprung", "swapped"}  # files beside the chapters
 
 EVERY_CHAPTER = pytest.mark.parametrize("chapter", CHAPTERS, ids=map(stem, CHAPTERS))
 EVERY_TEXT = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())

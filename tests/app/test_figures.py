@@ -15,6 +15,7 @@ from app.figures.clouds import cloud_figure, comparison_figure
 from app.figures.grid import grid_figure, matrix_figure
 from app.figures.spelling import spelling_figure
 from app.figures.style import CLEAR, plain
+from app.figures.traps import Shift, misread_figure, shifts_figure
 from app.palette import LIGHT
 
 TOKENS = ["<i>it</i>", " &amp;", "a\nb\t\x00"]
@@ -42,6 +43,9 @@ WITH_UNIT = {
     "signed grid": grid,
     "attention grid": lambda **o: grid(scale="attention", **o),
     "more-or-less grid": lambda **o: grid(scale="more-or-less", **o),
+    "misread grid": lambda **o: misread_figure(
+        VALUES, TOKENS, read=2, should_read=0, **{"unit": "logits", "alt": "", **o}
+    ),
     "grid of words": lambda **o: grid(texts=[TOKENS, TOKENS], **o),
     "token bars": lambda **o: token_bars_figure(TOKENS, [1.0, -2.0, 0.0], **{"unit": "logits", "alt": "", **o}),
     "waterfall": lambda **o: waterfall_figure(
@@ -52,6 +56,11 @@ WITH_TOKENS = {
     **WITH_UNIT,
     "cloud": lambda **o: cloud(**{"alt": "", **o}),
     "spelling": lambda **o: spelling(**{"alt": "", **o}),
+    "shifts": lambda **o: shifts_figure(
+        [Shift(token, 1.0, -2.0, turns=True) for token in TOKENS] + [Shift("d", instead="…")],
+        sides=(MARKUP, MARKUP),
+        **{"alt": "", **o},
+    ),
 }
 FIGURES = {
     **WITH_TOKENS,

@@ -8,10 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from app import lesson
+from app import glossary, lesson
 from app.chapters import CHAPTERS, stem
+from app.glossary import read_glossary, term_id
 from app.lesson import fill, quoted, read_lesson
+from app.prose import blocks, question, terms
+from app.ui import TERMS_IN_FACTS
 
+SIDES = {"negative": "negative", "positive": "positive"}
+PROSE = ("question", "answer", "lesson", "not shown", "next")  # sections that `app.prose` reads
 EVERY_CHAPTER = pytest.mark.parametrize("chapter", CHAPTERS, ids=map(stem, CHAPTERS))
 HOSTILE = ["{x}", "{0}", "**", "**loud**", "<b>", "{{value}}", "${alert(1)}", "{score.__class__}", "\x00"]
 
@@ -33,7 +38,7 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
 
 @EVERY_CHAPTER
-@pytest.mark.parametrize("section", ["title", "question", "lesson", "not shown"])
+@pytest.mark.parametrize("section", ["title", *PROSE])
 def test_a_lesson_has_every_section(chapter, section):
     assert read_lesson(stem(chapter))[section].strip()
 
@@ -45,27 +50,91 @@ def test_a_lesson_has_a_takeaway(chapter):
 
 @EVERY_CHAPTER
 def test_a_lesson_has_no_section_that_is_never_shown(chapter):
-    source = inspect.getsource(chapter)
-    always = {"title", "question", "lesson", "not shown"}
+    files = Path(inspect.getfile(chapter)).parent.glob("*.py")  # a chapter may have its views in files of their own
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
+    always = {"title", *PROSE}
     assert [name for name in read_lesson(stem(chapter)) if name not in always and f'"{name}"' not in source] == []
 
 
 @EVERY_CHAPTER
-def test_a_question_asks(chapter):
-    assert "?" in read_lesson(stem(chapter))["question"]
+def test_a_question_asks_and_offers_a_few_short_choices(chapter):
+    asked = question(read_lesson(stem(chapter))["question"])
+    assert "?" in asked.text
+    assert 2 <= len(asked.choices) <= 4
+    assert len(set(asked.choices)) == len(asked.choices)
+    for choice in asked.choices:
+        assert 1 <= len(choice) <= 80
+        assert not re.search(r"\[\[|\*|`|\{", choice), "a choice is a button's plain words"
 
 
 @EVERY_CHAPTER
-def test_only_the_two_sides_stand_in_braces_outside_the_takeaways(chapter):
-    sections = read_lesson(stem(chapter))
-    assert set(re.findall(r"\{.*?\}", sections["lesson"] + sections["not shown"])) <= {"{negative}", "{positive}"}
-    assert "{" not in sections["question"] + sections["title"]
+def test_a_title_is_a_short_sentence_without_marks(chapter):
+    assert re.fullmatch(r"[A-Z][\w ,’']{10,70}", read_lesson(stem(chapter))["title"])
+
+
+@EVERY_CHAPTER
+@pytest.mark.parametrize("section", PROSE)
+def test_no_mark_is_left_over_in_what_the_page_shows(chapter, section):
+    for tag, content in blocks(read_lesson(stem(chapter))[section], SIDES):
+        for run in [run for line in (content if tag == "ul" else [content]) for run in line]:
+            assert run[1] == "code" or not re.search(r"\*|\[\[|\]\]|`|[{}]|^#|^- ", run[0]), run
 
 
 @EVERY_CHAPTER
 def test_strong_runs_of_takeaways_are_closed(chapter):
     for name, body in read_lesson(stem(chapter)).items():
         assert body.count("**") % 2 == 0, name
+
+
+# --- the glossary ---
+
+
+def marked() -> dict[str, list[str]]:
+    """Where each term is marked: chapters, or the line with the model's facts."""
+    found: dict[str, list[str]] = {term: ["facts"] for term in TERMS_IN_FACTS}
+    for chapter in CHAPTERS:
+        for section in PROSE:
+            for term in terms(read_lesson(stem(chapter)).get(section, "")):
+                found.setdefault(term, []).append(stem(chapter))
+    return found
+
+
+def test_every_marked_term_is_explained():
+    assert {term: where for term, where in marked().items() if term not in read_glossary()} == {}
+
+
+def test_every_explanation_is_asked_for_somewhere():
+    assert [term for term in read_glossary() if term not in marked()] == []
+
+
+@EVERY_CHAPTER
+def test_a_term_is_marked_once_in_a_chapter(chapter):
+    words = "\n".join(read_lesson(stem(chapter)).get(section, "") for section in PROSE)
+    assert sorted(terms(words)) == sorted(set(terms(words)))
+
+
+def test_explanations_are_one_to_three_plain_sentences():
+    for term, explanation in read_glossary().items():
+        assert re.fullmatch(r"[A-Z][^*`\[\]{}<>]*[.]", explanation), term
+        assert 20 <= len(explanation) <= 240, term
+        assert len(re.findall(r"[.?](?: |$)", explanation)) <= 3, term
+
+
+def test_no_two_terms_share_an_id():
+    assert len({term_id(term) for term in read_glossary()}) == len(read_glossary())
+    assert all(re.fullmatch(r"term-[\w-]+", term_id(term)) for term in read_glossary())
+
+
+@pytest.mark.parametrize("line", ["token: a piece", "- **token** a", "- **token**"], ids=["no mark", "twice", "empty"])
+def test_a_line_that_is_no_entry_is_refused(tmp_path, monkeypatch, line):
+    (tmp_path / "glossary.md").write_text("- **token** A piece of text.\n\n" + line + "\n")
+    monkeypatch.setattr(glossary, "GLOSSARY", tmp_path / "glossary.md")
+    read_glossary.cache_clear()
+    try:
+        with pytest.raises(ValueError, match=r"each term once, not '.*token"):
+            read_glossary()
+    finally:
+        read_glossary.cache_clear()
 
 
 # --- filling ---

@@ -11,8 +11,9 @@ import pytest
 from conftest import TEXT, edit_config, save_tiny
 
 from app import models, ui
-from app.chapters.frame import with_sides
+from app.chapters.frame import sides
 from app.main import main
+from app.prose import runs
 from gpt2cls_core import Gpt2clsError, ModelError, load_classifier, trace
 
 
@@ -155,7 +156,7 @@ def test_labels_of_a_foreign_model_can_be_no_markup_in_the_lesson(tiny2):
     edit_config(tiny2, id2label={"0": "<b>no</b>", "1": "yes"}, label2id={"<b>no</b>": 0, "yes": 1})
     labels = models.shape(str(tiny2)).labels
     assert labels[0] == "<b>no</b>"
-    assert with_sides("{negative}", labels) == '<span class="negative">&lt;b&gt;no&lt;/b&gt;</span>'
+    assert runs("so {negative}.", sides(labels)) == [("so ", ""), ("<b>no</b>", "negative"), (".", "")]  # text nodes
 
 
 # --- the command line ---

@@ -371,7 +371,7 @@ def test_the_address_follows_the_page_and_a_reload_shows_the_same(linked, clf):
     before = view_of(linked)
     assert before[:5] == ("Good & <b>bad</b> = 100 %?", ["rollout"], "raw", "3", True)
     linked.reload()
-    linked.locator("#rollout-takeaway strong").first.wait_for()
+    linked.locator("#rollout-takeaway strong").first.wait_for(state="attached")
     eventually(linked, lambda: view_of(linked), before)
     wait_for_words(linked, clf, rollout, "Good & <b>bad</b> = 100 %?", **options)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.urlstate import MOST_CHARACTERS, parse_option, read_query
+from app.urlstate import MOST_CHARACTERS, MOST_OF_AN_OPTION, parse_option, read_query
 
 KNOWN = {
     "text": "the first text",
@@ -52,7 +52,7 @@ def test_a_blank_text_gives_the_default_text(text):
 
 def test_a_long_text_and_long_options_are_clipped():
     state = read(text="x" * 100_001, view="y" * 100_001)
-    assert (len(state.text), len(state.options["view"])) == (MOST_CHARACTERS, 100)
+    assert (len(state.text), len(state.options["view"])) == (MOST_CHARACTERS, MOST_OF_AN_OPTION)
 
 
 def test_a_hostile_text_is_kept_as_text():

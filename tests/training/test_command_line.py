@@ -9,9 +9,16 @@ from pathlib import Path
 import pytest
 
 from gpt2cls_core.training import __main__ as command
-from gpt2cls_core.training.options import FinetuneOptions, PretrainOptions, command_line, portable, repeat
+from gpt2cls_core.training.options import (
+    FinetuneOptions,
+    PretrainOptions,
+    RegimesOptions,
+    command_line,
+    portable,
+    repeat,
+)
 
-COMMANDS = ("pretrain", "finetune", "ship", "probes", "evaluate")
+COMMANDS = ("pretrain", "finetune", "ship", "probes", "evaluate", "interventions", "regimes")
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -43,6 +50,23 @@ def test_options_arrive_with_their_types() -> None:
     assert options == PretrainOptions(
         ("a:train", "b:train"), "p", "o", tokens=5e6, layers=3, bf16=False, compile=True, limit=9
     )
+
+
+def test_lists_of_numbers_arrive_as_numbers_and_are_told_back() -> None:
+    given = "regimes --base b --data d --test d:test --output o --results r --sizes 32 123456 --passes 2 --regimes head lora"
+    options = command.options_of(command.parser().parse_args(given.split()))
+    assert (options.sizes, options.passes, options.regimes) == ((32, 123456), (2,), ("head", "lora"))
+    assert options.search_examples == RegimesOptions("b", ("d",), ("d:test",), "o", "r").search_examples
+    told = command_line("regimes", options)
+    assert command.options_of(command.parser().parse_args(told.split()[3:])) == options
+
+
+def test_an_unknown_regime_is_refused_with_those_there_are(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        command.main(["finetune", "--base", "b", "--data", "d", "--output", "o", "--regime", "best"])
+    assert end.value.code == 2
+    said = capsys.readouterr().err
+    assert "invalid choice: 'best'" in said and "last-block" in said
 
 
 def test_our_errors_are_one_line_and_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -108,10 +132,10 @@ def test_a_command_can_be_told_back_without_this_machines_folders(
     assert portable(str(work / "assets" / "x")) == "assets/x"
     assert portable(str(tmp_path / "project" / "shared" / "y")) == "../shared/y"
     assert portable("/elsewhere/deep/base") == "runs/base"
-    options = FinetuneOptions("hub/base", ("a b:2", "c"), "o", from_scratch=True, bf16=False, learning_rate=1e-4)
+    options = FinetuneOptions("hub/base", ("a b:2", "c"), "o", regime="random", bf16=False, learning_rate=1e-4)
     told = command_line("finetune", options)
     assert told == (
-        "python -m gpt2cls_core.training finetune --base hub/base --data 'a b:2' c --output o --from-scratch "
+        "python -m gpt2cls_core.training finetune --base hub/base --data 'a b:2' c --output o --regime random "
         "--learning-rate 0.0001 --no-bf16"
     )
     record = {**vars(options), "data": ["a b:2", "c"], "date": "of no concern"}

@@ -116,7 +116,7 @@ def test_hold_out_is_the_same_every_time_and_apart(sentences: str, reviews: str)
     train, held_out = load_and_hold_out(reviews)
     assert (len(train), len(held_out)) == (76, 4)  # 5 % of 80
     assert sorted(train.texts + held_out.texts) == sorted(load_texts(reviews, "train"))
-    assert load_and_hold_out(reviews)[1].texts == held_out.texts
+    assert load_and_hold_out.__wrapped__(reviews)[1].texts == held_out.texts  # read anew, not kept
     train, held_out = load_and_hold_out(sentences)
     assert len(held_out) == 6  # 5 % of 120, full sentences
     assert len(train) == 120 - 2 * 6  # their last words went with them
@@ -149,3 +149,18 @@ def test_batches_hold_texts_of_like_length_and_lose_none() -> None:
     means = [sum(b) / len(b) for b in batches[:-1]]
     assert means != sorted(means)  # batches come in random order
     assert in_batches(examples, 10, seed=1).labels == ordered.labels
+
+
+def test_a_draw_has_as_many_of_each_class_and_grows_by_adding() -> None:
+    data = LabelledTexts([f"text {i}" for i in range(40)], [int(i % 4 == 0) for i in range(40)])  # 30 of 0, 10 of 1
+    small, large = data.draw(7, seed=3), data.draw(20, seed=3)
+    assert (small.labels.count(0), small.labels.count(1)) == (4, 3)
+    assert (large.labels.count(0), large.labels.count(1)) == (10, 10)
+    assert set(small.texts) < set(large.texts)
+    assert all(
+        data.labels[data.texts.index(text)] == label for text, label in zip(large.texts, large.labels, strict=True)
+    )
+    assert data.draw(7, seed=4).texts != small.texts
+    assert len(set(large.labels[:10])) == 2  # mixed, not one class after the other
+    with pytest.raises(DataError, match=r"22 texts with as many of each class are more than there are \(30 and 10\)"):
+        data.draw(22, seed=3)

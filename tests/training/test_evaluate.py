@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from adapters import save_base, save_changes
 from conftest import save_tiny, tiny_tokenizer
 from transformers import GPT2ForSequenceClassification
 
+from gpt2cls_core import load_classifier, predict
 from gpt2cls_core.errors import DataError, ModelError, OptionError
 from gpt2cls_core.training.baselines import bag_of_words, majority
-from gpt2cls_core.training.data import LabelledTexts
+from gpt2cls_core.training.data import LabelledTexts, load_labelled
 from gpt2cls_core.training.evaluate import accuracy_of, evaluate, wilson
 from gpt2cls_core.training.options import EvaluateOptions
 
@@ -89,6 +91,21 @@ def test_splits_measured_one_by_one_are_gathered_until_the_model_changes(
     assert measured("train") == {"tiny/train"}
 
 
+def test_a_classifier_kept_as_changes_of_a_base_is_measured_with_its_prompt(data: str, tmp_path: Path) -> None:
+    prompted = save_changes(save_base(tmp_path / "base"), "prompt", name="tuned", trained_parameters=50)
+    path = evaluate(
+        EvaluateOptions(
+            results=str(tmp_path / "r.json"), data=(f"{data}:test",), model=(str(prompted),), baselines=False
+        )
+    )
+    entry = json.loads(path.read_text())["classifiers"]["tuned"]
+    test, clf = load_labelled(data, "test"), load_classifier(prompted)
+    right = [predict(clf, text).label == clf.labels[label] for text, label in zip(test.texts, test.labels, strict=True)]
+    assert entry["accuracy"]["tiny/test"]["accuracy"] == sum(right) / 4
+    assert entry["parameters"] == clf.n_parameters == 280 * 10 + 12 * 10 + 3 * 1330 + 20 + 20 + 3 * 10
+    assert (entry["regime"], entry["trained_parameters"]) == ("prompt", 50)
+
+
 def test_a_long_text_is_read_by_its_end(knows_good: str, tmp_path: Path) -> None:
     long = "film for me, " * 9  # well over the context of 12
     write_split(tmp_path / "long", "test", text=[long + "good", "good " + long + "bad"], label=[1, 0])
@@ -107,18 +124,25 @@ def test_baselines_by_hand() -> None:
     assert np.allclose(order[0], order[1])  # a bag knows no order
 
 
-def test_the_curve_of_a_pre_training_run_joins_the_results(sentences: str, tmp_path: Path) -> None:
-    run = tmp_path / "base"
-    run.mkdir()
-    with pytest.raises(DataError, match=r"no finished pre-training run"):
-        evaluate(EvaluateOptions(results=str(tmp_path / "r.json"), pretraining=str(run)))
-    curve = [{"tokens": 0, "held_out_loss": 9.0, "probe_accuracy": 0.5}]
-    (run / "curve.json").write_text(json.dumps(curve))
-    record = {"data": ["x/imdb:train"], "probe_data": sentences, "output": str(run), "seed": 0, "training_tokens": 7}
-    (run / "pretrain.json").write_text(json.dumps(record))
-    evaluate(EvaluateOptions(results=str(tmp_path / "r.json"), pretraining=str(run)))
+def test_the_curve_of_pre_training_joins_the_results_counted_through_all_runs(sentences: str, tmp_path: Path) -> None:
+    runs = [tmp_path / "base", tmp_path / "base2"]
+    options = EvaluateOptions(results=str(tmp_path / "r.json"), pretraining=tuple(map(str, runs)))
+    curves = [
+        [{"tokens": 0, "held_out_loss": 9.0, "probe_accuracy": 0.5}, {"tokens": 70, "held_out_loss": 5.0, "probe_accuracy": 0.6}],
+        [{"tokens": 0, "held_out_loss": 5.1, "probe_accuracy": 0.6}, {"tokens": 40, "held_out_loss": 4.0, "probe_accuracy": 0.7}],
+    ]  # fmt: skip
+    for seed, (run, curve) in enumerate(zip(runs, curves, strict=True)):
+        run.mkdir()
+        with pytest.raises(DataError, match=rf"{run.name} holds no finished pre-training run"):
+            evaluate(options)
+        (run / "curve.json").write_text(json.dumps(curve))
+        record = {"data": ["x/imdb:train"], "probe_data": sentences, "output": f"runs/{run.name}", "seed": seed}
+        (run / "pretrain.json").write_text(json.dumps(record))
+    evaluate(options)
     entry = json.loads((tmp_path / "r.json").read_text())["pretraining"]
-    assert entry["curve"] == curve and entry["data"] == ["imdb/train"]
+    assert entry["curve"] == [*curves[0], {**curves[1][1], "tokens": 110}]
+    assert entry["data"] == ["imdb/train"] and entry["seeds"] == [0, 1]
+    assert [command.rpartition(" ")[2] for command in entry["commands"]] == ["runs/base", "1"]  # --output, then --seed
     assert entry["probe"] == {"train": 108, "held_out": 6}
     assert entry["probe_baseline_bag_of_words"]["n"] == 6
     assert entry["probe_baseline_bag_of_words"]["accuracy"] == 1.0  # "good" or "bad" tells all
@@ -130,9 +154,9 @@ def test_what_cannot_be_measured_is_refused(data: str, base: str, tmp_path: Path
         evaluate(EvaluateOptions(results=results, model=("m",)))
     with pytest.raises(OptionError, match=r"must be SOURCE:SPLIT"):
         evaluate(EvaluateOptions(results=results, data=(data,)))
-    with pytest.raises(ModelError, match="No classifier could be read from 'nobody/nothing'"):
+    with pytest.raises(ModelError, match="nobody/nothing could not be loaded from the Hugging Face hub"):
         evaluate(EvaluateOptions(results=results, data=(f"{data}:test",), model=("nobody/nothing",)))
-    with pytest.raises(ModelError, match=r"lacks weights: score\.weight\. Fine-tune it first"):
+    with pytest.raises(ModelError, match=r"no trained head \(score\.weight\)"):
         evaluate(EvaluateOptions(results=results, data=(f"{data}:test",), model=(base,)))
     with pytest.raises(OptionError, match="two splits would have the same name in the results: tiny/test, tiny/test"):
         evaluate(EvaluateOptions(results=results, data=(f"{data}:test", f"{data}/../tiny:test")))

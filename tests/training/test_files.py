@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from gpt2cls_core.errors import OptionError
-from gpt2cls_core.training.files import claim_folder, last_checkpoint, read_json, write_json
+from gpt2cls_core.training.files import claim_folder, last_checkpoint, read_json, whole_folder, write_json
 
 
 def test_json_comes_back(tmp_path: Path) -> None:
@@ -54,3 +54,19 @@ def test_a_folder_is_not_shared_by_runs_with_other_options(tmp_path: Path) -> No
     with pytest.raises(OptionError, match=r"lr: 0\.1 before, 0\.2 now.*another --output"):
         claim_folder(folder, {"data": ("a", "b"), "lr": 0.2, "output": "x"})
     assert claim_folder(folder, {"data": ("a", "b"), "lr": 0.2, "output": "x"}, may_change=("output", "lr")) == folder
+
+
+def test_a_folder_takes_its_place_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "model"
+    with whole_folder(target) as partial:
+        (partial / "a").write_text("1")
+        assert not target.exists()
+    assert os.listdir(target.parent) == ["model"] and os.listdir(target) == ["a"]
+    with pytest.raises(KeyboardInterrupt), whole_folder(target) as partial:
+        (partial / "b").write_text("2")
+        raise KeyboardInterrupt
+    assert os.listdir(target.parent) == ["model"] and os.listdir(target) == ["a"]
+    with whole_folder(target) as partial:
+        (partial / "c").write_text("3")
+    assert os.listdir(target.parent) == ["model"] and os.listdir(target) == ["c"]
+    assert (target.stat().st_mode & 0o777, (target / "c").stat().st_mode & 0o777) == (0o755, 0o644)

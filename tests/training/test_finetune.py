@@ -83,7 +83,7 @@ def test_the_base_is_taken_over_and_given_a_new_head(finetune_options: Options, 
     assert model.score.weight.shape == (2, 10)
     assert model.config.id2label == {0: "negative", 1: "positive"} and len(tokenizer) == model.config.vocab_size
     assert [model.config.resid_pdrop, model.config.embd_pdrop, model.config.attn_pdrop] == [0.3, 0.3, 0.0]
-    fresh, _ = load_base(finetune_options(from_scratch=True))
+    fresh, _ = load_base(finetune_options(regime="random"))
     assert fresh.state_dict().keys() == taken.keys()
     assert not torch.equal(fresh.transformer.wte.weight, model.transformer.wte.weight)
 
@@ -148,11 +148,11 @@ def test_measuring_leaves_dropout_on(base: str, reviews: str, tmp_path: Path, mo
     held_out = HeldOut(tmp_path / "c.json", {1}, {"imdb": load_and_hold_out(reviews)[1]}, tiny_tokenizer(21))
     modes = []
 
-    def spy(model, tokenizer, texts):
+    def spy(model, tokenizer, texts, **more):
         modes.append(model.training)
-        return predict_classes(model, tokenizer, texts)
+        return predict_classes(model, tokenizer, texts, **more)
 
-    monkeypatch.setattr("gpt2cls_core.training.finetune.predict", spy)
+    monkeypatch.setattr("gpt2cls_core.training.held_out.predict", spy)
     assert set(held_out.measure(model)) == {"imdb"}
     assert modes == [False]
     assert model.model.training

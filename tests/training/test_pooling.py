@@ -6,7 +6,16 @@ import torch
 from conftest import randomise, tiny_config, tiny_tokenizer
 from transformers import GPT2ForSequenceClassification
 
-from gpt2cls_core.training.pooling import LastTokenClassifier, collate, encode, last_token_vectors, predict
+from gpt2cls_core.training.pooling import (
+    READ_OUTS,
+    LastTokenClassifier,
+    collate,
+    encode,
+    last_token_vectors,
+    middle_index,
+    predict,
+    read_hidden,
+)
 
 END = 0  # the end-of-text token, which also pads
 IDS = [[5, 9, 7], [8], [3, 4, END, END], [6, 2, 11, 4, 9, 3]]
@@ -88,3 +97,35 @@ def test_vectors_and_classes_come_in_the_order_of_the_texts(model: GPT2ForSequen
             alone = model.transformer(torch.tensor([ids])).last_hidden_state[0, -1]
         np.testing.assert_allclose(vector, alone.numpy(), rtol=0, atol=1e-5)
         assert chosen == int(model.score(alone).argmax())
+
+
+def test_reading_elsewhere_by_hand() -> None:
+    values = torch.arange(12.0).reshape(2, 6, 1)
+    batch = collate([{"input_ids": [5, 9, 7, 3, 6, 2]}, {"input_ids": [8, 4]}], pad=END)
+    assert read_hidden(values, **batch).flatten().tolist() == [5, 7]
+    assert read_hidden(values, **batch, read_out="first").flatten().tolist() == [0, 6]
+    assert read_hidden(values, **batch, read_out="mean").flatten().tolist() == [2.5, 6.5]
+    middle, first = read_hidden(values, **batch, read_out="middle").flatten().tolist()
+    assert 1 <= middle <= 4 and first == 6  # of two tokens none lies between
+
+
+def test_a_middle_token_is_always_the_same_of_one_text_and_falls_anywhere() -> None:
+    texts = [list(range(n, n + 9)) for n in range(60)]
+    batch = collate([{"input_ids": ids} for ids in texts], pad=END)
+    drawn = middle_index(batch["input_ids"], batch["last_token_index"])
+    wider = torch.nn.functional.pad(batch["input_ids"], (0, 5))
+    assert middle_index(wider, batch["last_token_index"]).equal(drawn)
+    assert set(drawn.tolist()) == set(range(1, 8))
+
+
+@pytest.mark.parametrize("read_out", READ_OUTS)
+def test_a_classifier_that_reads_elsewhere_predicts_as_it_was_trained(
+    model: GPT2ForSequenceClassification, read_out: str
+) -> None:
+    tokenizer = tiny_tokenizer(21)
+    texts = ["good film but not for me", "good", "bad film but good", "not for me"]
+    ids = encode(tokenizer, texts, max_length=21)
+    batch = collate([{"input_ids": row} for row in ids], pad=END)
+    with torch.no_grad():
+        logits = LastTokenClassifier(model, read_out=read_out)(**batch)["logits"]
+    assert predict(model, tokenizer, texts, read_out=read_out).tolist() == logits.argmax(-1).tolist()

@@ -25,7 +25,6 @@ FINETUNED = {
     "data": ["../data/sst2:2", "stanfordnlp/imdb"],
     "output": "/home/someone/runs/full",
     "regime": "full",
-    "from_scratch": False,
     "seed": 3,
     "date": "2026-01-02",
     "tokens": 1_234_567,

@@ -1,0 +1,115 @@
+"""A head on a frozen body: computed once, solved for.
+
+Where the body does not change, neither do its vectors, so they are computed once per set of texts, and training the head is a
+logistic regression on them: a convex problem with one solution, found in seconds. Nothing is left to learning rates or luck.
+
+GPT-2's head has no bias, so none is fitted. Each coordinate is scaled to variance 1 for the fit (the body writes some of them a
+hundred times larger than others, and the penalty is meant for all alike), and the scale is put into the weights afterwards.
+Beginnings of texts are learned from as elsewhere (see `prefixes`), by their weight.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from ..errors import OptionError
+from .examples import Examples
+from .pooling import LastTokenClassifier, hidden_of_ids, read_hidden
+from .prefixes import prefix_weights
+
+__all__ = ["FrozenVectors", "fit_head", "frozen_vectors", "head_weights"]
+
+
+@dataclass(frozen=True, eq=False)
+class FrozenVectors:
+    """What a frozen body makes of texts, after ``ln_f``.
+
+    Attributes:
+        values: [row d_model]; each text where it is read, and its beginnings where it has any.
+        owners: the text of each row [row].
+        weights: how much each row counts [row]; 1 for a whole text.
+        seconds: that it took to compute.
+    """
+
+    values: np.ndarray
+    owners: np.ndarray
+    weights: np.ndarray
+    seconds: float
+
+
+_KEPT: dict[str, FrozenVectors] = {}  # of the last set of texts
+
+
+def fit_head(learner: LastTokenClassifier, examples: Examples, *, c: float, pad: int, body: str) -> float:
+    """Solve for the head of `learner.model` and put it in place.
+
+    Args:
+        learner: knows where texts are read, and how much their beginnings count.
+        c: inverse of the penalty on the weights.
+        pad: id to fill batches up with.
+        body: the body's fingerprint.
+
+    Returns:
+        Seconds that it took, those of the body's vectors included even if they were at hand.
+    """
+    frozen = frozen_vectors(learner, examples, pad=pad, body=body)
+    start = time.perf_counter()
+    labels = np.asarray(examples.labels)[frozen.owners]
+    weights = torch.from_numpy(head_weights(frozen.values, labels, c=c, sample_weights=frozen.weights))
+    with torch.no_grad():
+        learner.model.score.weight.copy_(weights)
+    return frozen.seconds + time.perf_counter() - start
+
+
+def frozen_vectors(learner: LastTokenClassifier, examples: Examples, *, pad: int, body: str) -> FrozenVectors:
+    """What the body of `learner.model` makes of the examples; kept until others are asked for."""
+    prefix_weight = learner.prefix_weight if learner.read_out == "last" and learner.ends is not None else 0.0
+    digest = hashlib.sha256(f"{body} {learner.read_out} {prefix_weight}".encode())
+    for row in examples.ids:
+        digest.update(len(row).to_bytes(4, "little") + row.tobytes())
+    key = digest.hexdigest()
+    if key not in _KEPT:
+        _KEPT.clear()
+        start = time.perf_counter()
+        learner.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+        parts = list(_read(learner, examples, pad, prefix_weight))
+        values, owners, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
+        _KEPT[key] = FrozenVectors(values, owners, weights, time.perf_counter() - start)
+    return _KEPT[key]
+
+
+def _read(learner: LastTokenClassifier, examples: Examples, pad: int, prefix_weight: float):  # noqa: ANN202
+    """Vectors, owners and weights, batch by batch."""
+    for rows, batch, hidden in hidden_of_ids(learner.model.transformer, examples.ids, pad=pad):
+        yield read_hidden(hidden, **batch, read_out=learner.read_out).cpu().numpy(), np.array(rows), np.ones(len(rows))
+        if prefix_weight:
+            share = prefix_weights(learner.ends[batch["input_ids"]], batch["last_token_index"])
+            where = share.nonzero(as_tuple=True)
+            owners = np.array(rows)[where[0].cpu().numpy()]
+            yield hidden[where].cpu().numpy(), owners, prefix_weight * share[where].cpu().numpy()
+
+
+def head_weights(
+    vectors: np.ndarray, labels: np.ndarray, *, c: float, sample_weights: np.ndarray | None = None
+) -> np.ndarray:
+    """The weights [2 d_model] of a head without bias: logistic regression on vectors [row d_model].
+
+    Only the difference of the two rows matters to the verdict; they are each other's opposite.
+
+    Raises:
+        OptionError: `c` is not above 0.
+    """
+    if c <= 0:
+        raise OptionError(f"--head-c must be above 0, not {c}.")
+    scale = vectors.std(0, dtype=np.float64)
+    scale[scale == 0] = 1
+    # Newton's method: the coordinates' common mean makes the problem ill-conditioned for gradients, not for Hessians.
+    regression = LogisticRegression(C=c, fit_intercept=False, solver="newton-cholesky", max_iter=1000)
+    difference = regression.fit(vectors / scale, labels, sample_weight=sample_weights).coef_[0] / scale
+    return np.stack([-difference, difference]).astype(np.float32) / 2

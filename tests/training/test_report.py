@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from gpt2cls_core.errors import DataError
+from gpt2cls_core.training.report import report
+
+
+def test_the_study_of_regimes_is_a_table_of_its_own(tmp_path: Path) -> None:
+    sst2 = {"accuracy": 0.9, "low": 0.85, "high": 0.95, "n": 7}
+    over = {"mean": 0.8, "low": 0.75, "high": 0.85, "seeds": [0.79, 0.81], "n": 7}
+    once = {"mean": 0.6, "low": None, "high": None, "seeds": [0.6], "n": 7}
+    entry = {"trained_parameters": 512, "trained_share": 0.000074, "stored_bytes": 1024, "seconds": 63.4}
+    table = {
+        "head": {**entry, "accuracy": {"sst2/validation": over, "imdb/test": once}},
+        "full": {**entry, "stored_bytes": 13_804_544, "seconds": None, "accuracy": {"sst2/validation": over}},
+    }
+    measured = {
+        "classifiers": {"full": {"description": "mini", "accuracy": {"sst2/validation": sst2}}},
+        "baselines": {},
+        "regimes": {"table": table},
+    }
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(measured))
+    assert report(str(path)).splitlines() == [
+        "| accuracy (95 % interval) | SST-2 validation | IMDb test | product reviews test |",
+        "| --- | --- | --- | --- |",
+        "| `full`: mini | 90.0% (85.0% – 95.0%) | – | – |",
+        "",
+        "| what was trained | weights trained | stored | seconds | SST-2 validation | IMDb test | product reviews test |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| `head` | 512 (0.01%) | 1 KB | 63 | 80.0% (75.0% – 85.0%) | 60.0% | – |",
+        "| `full` | 512 (0.01%) | 13.8 MB | – | 80.0% (75.0% – 85.0%) | – | – |",
+    ]
+
+
+def test_results_without_a_classifier_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text("{}")
+    with pytest.raises(DataError, match="holds no measured classifier; run evaluate first"):
+        report(str(tmp_path / "r.json"))
