@@ -1,28 +1,41 @@
 """How long a reader waits for each chapter: ``python -m app.bench``.
 
-For a text of about 30 tokens that has just been read, each chapter's first picture is computed and turned into the JSON that the
-browser gets, in turns, so that whatever else the machine does falls on all alike. The yardstick of the ratios is the verdict: one
-forward pass with everything that the chapters share.
+For a text of about 30 tokens that has just been read, each chapter's first picture, in each of its views, is computed and turned
+into the JSON that the browser gets, in turns, so that whatever else the machine does falls on all alike. What the page keeps for the
+next press is forgotten before each run. The yardstick of the ratios is the verdict: one forward pass with everything that the chapters
+share.
 """
 
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from gpt2cls_core import load_classifier, trace
 from gpt2cls_core.bench import FEWEST_REPEATS, TEXT, Timing, in_turns, machine, table
 
+from . import models
 from .chapters import CHAPTERS
+from .swaps import suggested_swap
 
 
 def chapter_timings(model: str = "full", *, repeats: int = 7) -> list[Timing]:
-    """Seconds to every chapter's first picture; the verdict comes last."""
+    """Seconds to the first picture of every chapter's every view; the verdict comes last."""
     clf = load_classifier(model)
     read = trace(clf, TEXT)
-    actions = {
-        f"{number}. {chapter.TITLE}": lambda chapter=chapter: next(chapter.explain(clf, read)).figure.to_json()
-        for number, chapter in enumerate(CHAPTERS, 1)
-    }
+
+    def first_picture(chapter: object, options: dict[str, str]) -> str:
+        for kept in (models.kept, models.read, models.base_states, suggested_swap):
+            kept.cache_clear()
+        return next(chapter.explain(clf, read, **options)).figure.to_json()
+
+    actions = {}
+    for number, chapter in enumerate(CHAPTERS, 1):
+        name = f"{number}. {chapter.TITLE}"
+        for view, value in getattr(chapter, "VIEWS", ()):
+            actions[f"{name}: {view}"] = partial(first_picture, chapter, {"view": value})
+        if not hasattr(chapter, "VIEWS"):
+            actions[name] = partial(first_picture, chapter, {})
     actions["verdict"] = lambda: trace(clf, TEXT).label
     return [Timing(name, seconds) for name, seconds in in_turns(actions, repeats).items()]
 

@@ -42,7 +42,8 @@ def main(arguments: list[str] | None = None) -> None:
                     continue
                 page = browser.new_page(viewport={"width": width, "height": 760})
                 page.goto(f"{url}?{urlencode({'chapter': name, 'text': chosen.text, '__theme': theme})}")
-                page.wait_for_selector(f"#{name}-takeaway strong", timeout=60_000)
+                page.wait_for_selector(f"#{name}-takeaway strong", state="attached", timeout=60_000)
+                page.click(f"#{name}-quiz .show")  # uncovers the takeaway
                 page.wait_for_timeout(1500)  # the second part of a slow takeaway
                 page.screenshot(path=chosen.output / f"{name}-{size}.png", full_page=True)
                 page.close()

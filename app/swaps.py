@@ -1,7 +1,7 @@
 """Which word to swap for which, and which tokens of two texts correspond.
 
-Patching needs two texts with as many tokens, so what is suggested has as many as the word in whose place it comes, wherever that
-can be found in a short list: an opposite for a word that judges, else a word that says little.
+Patching needs two texts with as many tokens, so what is suggested has as many as the word in whose place it comes, if any such is
+found: an opposite for a word that judges, from a short list, else a word that says little, else another word of the text.
 """
 
 from __future__ import annotations
@@ -86,7 +86,9 @@ def suggested_swap(clf: Classifier, trace: Trace) -> Swap:
         return swaps[moves.index(max(moves))]
     running = [0.0, *class_lens(clf, trace).margins[-1].tolist()]
     jumps = {
-        abs(running[word.stop] - running[word.start]): i for i, word in enumerate(trace.words) if word.text.strip()
+        abs(running[word.stop] - running[word.start]): i
+        for i, word in enumerate(trace.words)
+        if word.text.strip() and word.start >= encoding.n_virtual
     }
     if not jumps:
         raise OptionError("There is no word to swap: what the model reads of the text is blank.")
@@ -106,8 +108,14 @@ def suggested_word(clf: Classifier, encoding: Encoding, index: int) -> str:
     count = old.stop - old.start
     letters = any(character.isalnum() for character in old.text)
     plain = NEUTRAL if letters else SIGNS
-    neutral = [*plain, " ".join([plain[0]] * count)]
-    candidates = [*opposites(old.text), *(word for word in neutral if word != old.text.lower())]
+    typed = [word.text for word in encoding.words if word.text.strip() and word.start >= encoding.n_virtual]
+    own = [word for word in typed if word[0].isalnum() == letters]
+    neutral = [
+        *plain,
+        " ".join([plain[0]] * count),
+        *own,
+    ]  # in a small vocabulary the text's own words may be the only short ones
+    candidates = [*opposites(old.text), *(word for word in neutral if word.lower() != old.text.lower())]
     return next(fitting(clf, encoding, index, candidates), candidates[0])
 
 
@@ -138,11 +146,12 @@ def counterparts(before: Encoding, after: Encoding) -> list[int | None]:
     What the texts share at the start and at the end corresponds; so does what lies between if it has as many tokens in both, and
     else its last token alone, which has read all of it. A text longer than the context is compared from its end.
     """
-    ids, old = after.input_ids.tolist(), before.input_ids.tolist()
+    n_virtual = after.n_virtual  # a soft prompt is the same for both
+    ids, old = after.input_ids.tolist()[n_virtual:], before.input_ids.tolist()[n_virtual:]
     shift = after.tokens_cut - before.tokens_cut  # the window of a long text may have moved
     found: list[int | None] = [None] * len(ids)
-    left = 0
-    while left < len(ids) and 0 <= left + shift < len(old) and ids[left] == old[left + shift]:
+    left = max(0, -shift)
+    while left < len(ids) and left + shift < len(old) and ids[left] == old[left + shift]:
         found[left] = left + shift
         left += 1
     ends = 0
@@ -154,7 +163,7 @@ def counterparts(before: Encoding, after: Encoding) -> list[int | None]:
         found[left : len(ids) - ends] = list(old_middle)
     elif new_middle and old_middle:
         found[new_middle[-1]] = old_middle[-1]
-    return found
+    return [*range(n_virtual), *(None if source is None else source + n_virtual for source in found)]
 
 
 def _swapped(encoding: Encoding, index: int, new: str) -> Swap:

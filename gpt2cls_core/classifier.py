@@ -168,33 +168,21 @@ def load_classifier(source: str | Path = "full", *, device: str = "cpu") -> Clas
         ModelError: no such model, not a GPT-2 sequence classifier, files missing or damaged, an adapter without its base
             or with another one, or the hub can't be reached.
     """
-    name = str(source)
+    name, base = str(source), None
     folder = bundled_folder(name) or Path(source)
     if is_delta(folder):
         model, tokenizer, base = load_delta(folder, bundled=BUNDLED, device=device)
-        return _classifier(name, model, tokenizer, folder, base)
-    if folder.is_dir():
+    elif folder.is_dir():
         _check_folder(folder)
-        location = str(folder)
+        model, tokenizer = _read(str(folder), name)
     elif name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        location = name
+        model, tokenizer = _read(name, name)
     else:
         raise ModelError(
             f"There is no model {name!r}. Bundled: {', '.join(bundled_names())}. Or give a folder or a hub id."
         )
-    model, tokenizer = _read(location, name)
-    return _classifier(name, model.to(device), tokenizer, folder, None)
-
-
-def _classifier(
-    name: str,
-    model: GPT2ForSequenceClassification,
-    tokenizer: PreTrainedTokenizerBase,
-    folder: Path,
-    base: GPT2LMHeadModel | None,
-) -> Classifier:
     labels = tuple(str(model.config.id2label[i]) for i in range(model.config.num_labels))
-    return Classifier(name, model, tokenizer, labels, read_card(folder), base)
+    return Classifier(name, model.to(device), tokenizer, labels, read_card(folder), base)
 
 
 def _architecture(folder: Path) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from conftest import END_OF_TEXT, TEXT, save_tiny
+from loops import hooks
 from torch import Tensor, nn
 
 from gpt2cls_core import (
@@ -257,15 +258,17 @@ def test_target_turns_the_margins(clf2: Classifier, make: Callable[..., Trap]) -
 @EVERY_TRAP
 def test_nothing_stays_behind_in_the_model(clf2: Classifier, make: Callable[..., Trap]) -> None:
     before = {name: str(value) for name, value in vars(clf2.model.config).items()}
+    hooked = hooks(clf2)
     make(clf2, trace(clf2, TEXT))
     assert {name: str(value) for name, value in vars(clf2.model.config).items()} == before
-    assert not any(module._forward_hooks for module in clf2.model.modules())
+    assert hooks(clf2) == hooked
 
 
 def test_hooks_are_gone_after_an_error(clf2: Classifier) -> None:
+    before = hooks(clf2)
     with pytest.raises(IndexError):
         feed(clf2, torch.ones(13, dtype=torch.int64))  # there are 12 positions
-    assert not any(module._forward_hooks for module in clf2.model.modules())
+    assert hooks(clf2) == before
 
 
 # --- other models ---

@@ -22,7 +22,7 @@ from gpt2cls_core import (
 from .. import models
 from ..figures.grid import grid_figure, mark_cell
 from ..lesson import Run, fill, quoted
-from ..swaps import Swap, suggested_word
+from ..swaps import Swap, fitting, suggested_word
 from .frame import Explained
 from .swapped import PALE, explain_swap, position_of, second_text, swap_strip, unswapped
 
@@ -46,8 +46,10 @@ def explain_patch(clf: Classifier, trace: Trace, at: str, new: str, cell: str) -
         check_pair(trace, other)
     except OptionError as error:
         *_, swapped = explain_swap(clf, trace, at, new)
-        better = quoted(suggested_word(clf, trace.encoding, trace.words.index(swap.word)))
-        said = fill("interventions", "takeaway patch unequal", problem=str(error), suggestion=better)
+        place = trace.words.index(swap.word)
+        offers = list(fitting(clf, trace.encoding, place, [suggested_word(clf, trace.encoding, place)]))
+        names = ["takeaway patch unequal", *(["takeaway patch offer"] if offers else [])]
+        said = fill("interventions", *names, problem=str(error), suggestion="".join(map(quoted, offers)))
         yield Explained(swapped.figure, swapped.strip, said)
         return
     chosen = read_cell(cell, (clf.n_layer + 1, len(trace.tokens)))
@@ -93,6 +95,7 @@ def _figure(grid: PatchGrid, moves: torch.Tensor, chosen: tuple[int, int] | None
         alt=f"How far each vector of A, copied into the run on B, moves B's margin of {grid.margin_corrupted:+.2f} "
         f"towards A's of {grid.margin_clean:+.2f}; {grid.rows_done} of {len(moves)} layers.",
         limit=max(PALE, abs(grid.margin_clean - grid.margin_corrupted)),
+        from_the_right=True,
     )
     if chosen:
         mark_cell(figure, x=chosen[1], y=chosen[0])

@@ -26,16 +26,16 @@ from ..lesson import Run, fill
 from .frame import Explained, sides
 
 ROWS: tuple[tuple[str, dict[str, str]], ...] = (  # of the view of all: a name, and the options that show it alone
-    ("right padding, last slot", {"trap": "right"}),
-    ("left padding, no positions", {"trap": "left", "without": "positions"}),
-    ("left padding, no mask", {"trap": "left", "without": "mask"}),
-    ("left padding, neither", {"trap": "left", "without": "both"}),
-    ("batch of two, last slot", {"trap": "batch"}),
-    ("inputs_embeds, last slot", {"trap": "embeds"}),
-    ("typed end of text, skipped", {"trap": "typed"}),
-    ("full stop more or less", {"trap": "stop"}),
-    ("too long, end cut", {"trap": "long", "keep": "head"}),
-    ("too long, start cut", {"trap": "long", "keep": "tail"}),
+    ("right padding, last slot", {"view": "right"}),
+    ("left padding, no positions", {"view": "left", "without": "positions"}),
+    ("left padding, no mask", {"view": "left", "without": "mask"}),
+    ("left padding, neither", {"view": "left", "without": "both"}),
+    ("batch of two, last slot", {"view": "batch"}),
+    ("inputs_embeds, last slot", {"view": "embeds"}),
+    ("typed end of text, skipped", {"view": "typed"}),
+    ("full stop more or less", {"view": "stop"}),
+    ("too long, end cut", {"view": "long", "keep": "head"}),
+    ("too long, start cut", {"view": "long", "keep": "tail"}),
 )
 
 
@@ -43,14 +43,14 @@ def explain_all(clf: Classifier, trace: Trace, n_pad: int, n_cut: int) -> Iterat
     """Every trap; the long ones, which take as long as the context is, come last."""
     chosen = {"n_pad": n_pad, "n_cut": n_cut, "without": "positions", "keep": "head"}
     made: list[Trap | str | None] = [None] * len(ROWS)
-    short = [place for place, (_, row) in enumerate(ROWS) if row["trap"] != "long"]
+    short = [place for place, (_, row) in enumerate(ROWS) if row["view"] != "long"]
     long = [place for place in range(len(ROWS)) if place not in short]
     strip = own_strip(clf, trace)
     for places in (short, long):
         for place in places:
             options = {**chosen, **ROWS[place][1]}
             try:
-                made[place] = spring(clf, trace, options.pop("trap"), **options)
+                made[place] = spring(clf, trace, options.pop("view"), **options)
             except Gpt2clsError as error:
                 made[place] = str(error)
         yield Explained(_all_figure(clf, made), strip, _all_takeaway(trace, made))

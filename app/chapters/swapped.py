@@ -43,8 +43,8 @@ def explain_elsewhere(clf: Classifier, trace: Trace, at: str, new: str, read: st
     """
     places = {name: read_out_at(clf, trace, name) for _, name in PLACES}
     read = read if read in places else "first"
-    end, middle = trace.last_token_index, trace.last_token_index // 2
-    columns = {"first": (0, 0), "middle": (middle, middle), "mean": (0, end), "last": (end, end)}[read]
+    start, middle, end = _columns(trace)
+    columns = {"first": (start, start), "middle": (middle, middle), "mean": (start, end), "last": (end, end)}[read]
     alt = f"Margins in every cell; read at the framed place the margin is {places[read].margin_after:+.2f}."
     figure = lens_figure(clf, trace, alt, read=columns)
     labels = {f"{name}_label": effect.label_after for name, effect in places.items()}
@@ -105,7 +105,8 @@ def swap_strip(
 def moves_figure(moves: torch.Tensor, tokens: tuple[str, ...], alt: str) -> Any:  # noqa: ANN401 - a plotly Figure
     """The grid of changes of the margin [layer+1 pos]."""
     limit = max(PALE, float(moves.nan_to_num().abs().max()))
-    return grid_figure(moves.numpy(), tokens, scale="signed", unit="change of the margin", alt=alt, limit=limit)
+    unit = "change of the margin"
+    return grid_figure(moves.numpy(), tokens, scale="signed", unit=unit, alt=alt, limit=limit, from_the_right=True)
 
 
 def lens_figure(clf: Classifier, trace: Trace, alt: str, **options: Any) -> Any:  # noqa: ANN401 - a plotly Figure
@@ -173,18 +174,24 @@ def _said(clf: Classifier, trace: Trace, other: Trace, swap: Swap, typed: str) -
     )
 
 
+def _columns(trace: Trace) -> tuple[int, int, int]:
+    """The first, the middle and the last token of the text, without a soft prompt before it."""
+    start, end = trace.encoding.n_virtual, trace.last_token_index
+    return start, (start + end) // 2, end
+
+
 def _elsewhere(clf: Classifier, trace: Trace, other: Trace, swap: Swap, margins: dict[str, float]) -> list[Run]:
     """What the swap does to the margin read at each place of PLACES."""
     target, rival = clf.target(None, trace.logits)
     at = read_out_changes(clf, trace, other)
-    middle = trace.last_token_index // 2
+    start, middle, end = _columns(trace)
     after = {name: read_out_at(clf, other, name).logits_after for name in ("mean", "last")}
     moves = {name: float(logits[target] - logits[rival]) - margins[name] for name, logits in after.items()}
-    moves |= {"first": float(at[0]), "middle": float(at[min(middle, len(at) - 1)])}
+    moves |= {"first": float(at[start]), "middle": float(at[min(middle, len(at) - 1)])}
     names = ["takeaway elsewhere swap"]
-    if len(trace.tokens) == 1:
+    if start == end:
         names = ["takeaway elsewhere one", *names]
-    elif swap.word.start == 0:
+    elif swap.word.start == start:
         names.append("takeaway elsewhere sees")
     elif trace.tokens_cut == other.tokens_cut:
         names.append("takeaway elsewhere blind")

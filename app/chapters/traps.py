@@ -18,7 +18,7 @@ from .frame import Explained, Frame, render_frame
 from .sprung import ROWS, explain_all, own_strip, spring
 
 TITLE = "Break it"
-TRAPS = [
+VIEWS = [
     ("all at once", "all"),
     ("right padding", "right"),
     ("left padding", "left"),
@@ -45,7 +45,7 @@ def explain(
     clf: Classifier,
     trace: Trace,
     *,
-    trap: str = "all",
+    view: str = "all",
     n_pad: int = 4,
     without: str = "positions",
     keep: str = "head",
@@ -54,15 +54,15 @@ def explain(
     """One mistake and its remedy, or all of them side by side.
 
     Args:
-        trap: a value of TRAPS.
+        view: a value of VIEWS.
         n_pad: how many pads.
         without: a value of MISSING, for left padding.
         keep, n_cut: a value of KEEP and how many of the text's tokens are cut, for a text that is too long.
     """
-    if trap == "all":
+    if view == "all":
         yield from explain_all(clf, trace, n_pad, n_cut)
     else:
-        yield _alone(clf, trace, trap, n_pad=n_pad, without=without, keep=keep, n_cut=n_cut)
+        yield _alone(clf, trace, view, n_pad=n_pad, without=without, keep=keep, n_cut=n_cut)
 
 
 def render(shape: Shape) -> Frame:
@@ -71,7 +71,7 @@ def render(shape: Shape) -> Frame:
         "traps",
         shape,
         lambda: {
-            "trap": gr.Radio(TRAPS, value="all", label="Make the mistake"),
+            "view": gr.Radio(VIEWS, value="all", label="Make the mistake"),
             "n_pad": gr.Slider(1, 16, value=4, step=1, label="Pads", elem_classes=["for-pads"]),
             "without": gr.Radio(MISSING, value="positions", label="Leave out", elem_classes=["for-left"]),
             "keep": gr.Radio(KEEP, value="head", label="Keep", elem_classes=["for-long"]),
@@ -84,7 +84,7 @@ def render(shape: Shape) -> Frame:
 def press_cell(options: Mapping[str, Any], pressed: Mapping[str, Any]) -> dict[str, Any]:
     """Open the mistake whose row was pressed."""
     place = round(float(pressed["y"]))
-    return dict(ROWS[place][1]) if options["trap"] == "all" and 0 <= place < len(ROWS) else {}
+    return dict(ROWS[place][1]) if options["view"] == "all" and 0 <= place < len(ROWS) else {}
 
 
 def _alone(clf: Classifier, trace: Trace, trap: str, **options: Any) -> Explained:  # noqa: ANN401

@@ -94,7 +94,9 @@ def comparison_figure(cosine: np.ndarray, margins_a: np.ndarray, margins_b: np.n
 
 
 def _title(caption: str) -> dict:
-    return {"title": {"text": caption, "font": {"size": 13, "color": LIGHT["ink"]}, "x": 0.02, "y": 0.96, "yanchor": "top"}}
+    return {
+        "title": {"text": caption, "font": {"size": 13, "color": LIGHT["ink"]}, "x": 0.02, "y": 0.96, "yanchor": "top"}
+    }
 
 
 def _range(values: np.ndarray) -> list[float]:

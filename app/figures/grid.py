@@ -37,6 +37,7 @@ def grid_figure(
     rows: Sequence[str] | None = None,
     texts: Sequence[Sequence[str]] | None = None,
     read: tuple[int, int] | None = None,
+    from_the_right: bool = False,
 ) -> go.Figure:
     """The grid painted with one number per cell.
 
@@ -48,6 +49,7 @@ def grid_figure(
         per_cent: show the numbers as per cent.
         texts: [layer+1][pos] a word to write into each cell.
         read: the first and the last column that the head reads; None takes the last token.
+        from_the_right: where the figure must scroll sideways, show its right end first.
     """
     values = np.asarray(values, np.float32)
     unit = plain(unit, 60)  # may name a foreign model's label
@@ -83,7 +85,10 @@ def grid_figure(
     )
     figure.update_layout(
         base_layout(
-            height=90 + 34 * len(layers), alt=alt, min_width=150 + 44 * len(tokens) if texts else token_width(tokens)
+            height=90 + 34 * len(layers),
+            alt=alt,
+            min_width=150 + 44 * len(tokens) if texts else token_width(tokens),
+            from_the_right=from_the_right,
         ),
         xaxis=token_axis(tokens),
         yaxis={

@@ -117,7 +117,7 @@ def shifts_figure(shifts: Sequence[Shift], *, sides: tuple[str, str], alt: str) 
     )
     figure.add_annotation(
         x=0, y=1, xref="paper", yref="paper", yshift=24, xanchor="left", yanchor="top", showarrow=False,
-        text="○ read rightly  ● by the mistake · press a row to open it", font={"size": 11, "color": LIGHT["mute"]},
+        text="○ read rightly  ● by mistake · press a row to open it", font={"size": 11, "color": LIGHT["mute"]},
     )  # fmt: skip
     return figure
 

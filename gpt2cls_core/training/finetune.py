@@ -115,6 +115,20 @@ def draw_sources(options: FinetuneOptions) -> dict[str, tuple[int, LabelledTexts
     return sources
 
 
+def lay_out(
+    options: FinetuneOptions,
+    sources: dict[str, tuple[int, LabelledTexts, LabelledTexts]],
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    room: int,
+) -> Examples:
+    """All that will be learned from, in its order; a text has at most `room` tokens."""
+    examples = Examples([], [])
+    for passes, drawn, _ in sources.values():
+        examples += make_examples(drawn, tokenizer, passes=passes, context=room, seed=options.seed)
+    return in_batches(examples, options.batch_size, seed=options.seed)
+
+
 def walk(
     options: FinetuneOptions, learner: LastTokenClassifier, examples: Examples, held_out: HeldOut, *, pad: int
 ) -> float | None:
@@ -151,10 +165,7 @@ def train(options: FinetuneOptions, *, read_out: str = "last") -> Trained:
     adapter = prepare(model, options)
     room = model.config.n_positions - len(virtual_ids(model.transformer))
     sources = draw_sources(options)
-    examples = Examples([], [])
-    for passes, drawn, _ in sources.values():
-        examples += make_examples(drawn, tokenizer, passes=passes, context=room, seed=options.seed)
-    examples = in_batches(examples, options.batch_size, seed=options.seed)
+    examples = lay_out(options, sources, tokenizer, room=room)
     parts = {name: part for name, (_, _, part) in sources.items()}
     trained, tokens = count_trained(model), sum(map(len, examples.ids))
     print(f"{len(examples):,} examples of {tokens:,} tokens; {trained:,} weights learn", flush=True)

@@ -108,7 +108,7 @@ def test_more_classes_than_two_are_answered_for_too(clf):
 
 
 def test_a_vector_that_has_hardly_turned_is_owned_up_to(on_paper):
-    assert "not borne out" not in said(on_paper(cosine=0.9)[1])
+    assert "does not bear" not in said(on_paper(cosine=0.9)[1])
     assert "hardly turned" in said(on_paper(cosine=0.91)[1])
 
 
@@ -127,7 +127,7 @@ def test_what_is_left_of_the_last_token_alone_is_told_as_it_is(clf2, on_paper, s
     after = torch.tensor([0.0, share * alone.margin_clean])
     points = on_paper(alone=dataclasses.replace(alone, logits_after=after))
     assert words in said(points[2])
-    assert ("not borne out" in said(points[2])) == (words == "less than half")
+    assert ("does not bear" in said(points[2])) == (words == "less than half")
 
 
 @pytest.mark.parametrize(("place", "words"), [(2, "not the same as being surest"), (6, "surest at the end")])

@@ -12,7 +12,7 @@ import pytest
 
 from app.figures.bars import token_bars_figure, waterfall_figure
 from app.figures.clouds import cloud_figure, comparison_figure
-from app.figures.grid import grid_figure, matrix_figure
+from app.figures.grid import grid_figure, mark_cell, matrix_figure, strike_out
 from app.figures.spelling import spelling_figure
 from app.figures.style import CLEAR, plain
 from app.figures.traps import Shift, misread_figure, shifts_figure
@@ -183,6 +183,26 @@ def test_the_top_right_cell_is_framed_as_the_one_that_the_head_reads():
     assert annotation.text == "read by the head"
 
 
+def test_other_cells_of_the_top_row_can_be_what_the_head_reads():
+    (frame,) = grid(read=(0, 1)).layout.shapes
+    assert (frame.x0, frame.x1, frame.y0, frame.y1) == (-0.5, 1.5, 0.5, 1.5)
+
+
+def test_a_chosen_cell_is_outlined_in_ink_beside_the_one_that_is_read():
+    figure = grid()
+    mark_cell(figure, x=1, y=0)
+    _, outline = figure.layout.shapes
+    assert (outline.x0, outline.x1, outline.y0, outline.y1) == (0.5, 1.5, -0.5, 0.5)
+    assert outline.line.color == LIGHT["ink"]
+
+
+def test_struck_out_names_stay_plain_inside():
+    figure = grid()
+    strike_out(figure, [0, 2])
+    names = [plain(token) for token in TOKENS]
+    assert list(figure.layout.xaxis.ticktext) == [f"<s>{names[0]}</s>", names[1], f"<s>{names[2]}</s>"]
+
+
 def test_hover_names_token_and_layer_of_its_cell():
     heatmap = grid().data[0]
     assert list(heatmap.customdata[1][0]) == ["&lt;i&gt;it&lt;/i&gt;", "layer 1"]
@@ -255,6 +275,12 @@ def test_a_table_holds_the_values_unchanged_around_zero():
     heatmap = FIGURES["matrix"]().data[0]
     assert heatmap.z.tolist() == VALUES.tolist()
     assert (heatmap.zmin, heatmap.zmax) == (-8, 8)
+
+
+def test_a_table_may_have_gaps_and_more_digits():
+    heatmap = matrix_figure(np.array([[0.5, np.nan]]), ["a", "b"], ["x"], unit="", alt="", digits=2).data[0]
+    assert (heatmap.zmin, heatmap.zmax) == (-0.5, 0.5)
+    assert heatmap.texttemplate == "%{z:.2f}"
 
 
 # --- labels ---

@@ -1,4 +1,4 @@
-"""Every view of "Prove it" says what the library computed; presses and links set what they should; whatever is asked is answered."""
+"""Every view of "Prove it" says what the library computed, presses set what they should, and whatever is asked is answered."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import plotly.graph_objects as go
 import pytest
 import torch
+from adapters import save_base, save_changes
 from conftest import TEXT
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +25,7 @@ from gpt2cls_core import (
     class_lens,
     cut_attention,
     cut_each,
+    load_classifier,
     patch_grid,
     patch_states,
     predict,
@@ -77,6 +79,12 @@ def grid_after(clf, effect) -> torch.Tensor:
 
 def frames(figure) -> list[tuple]:
     return [(shape.x0, shape.x1, shape.y0, shape.y1) for shape in figure.layout.shapes]
+
+
+@pytest.fixture(scope="module")
+def prompted(tmp_path_factory):
+    """Three virtual tokens before every text."""
+    return load_classifier(save_changes(save_base(tmp_path_factory.mktemp("shelf") / "base"), "prompt"))
 
 
 @pytest.fixture(autouse=True)
@@ -139,14 +147,11 @@ def test_the_grid_is_untouched_where_a_cut_cannot_reach(clf2):
 
 
 def test_with_everything_cut_every_text_that_ends_alike_gets_the_same_margin(clf2):
-    others = ["bad me for film", "me me not but film bad me for"]
-    for text in [*others, TEXT]:
-        alike = " ".join(["film"] * 3)  # another text that ends in the same token, at the same place
+    for text in (TEXT, "good but but not not film me"):
+        assert len(trace(clf2, text).tokens) == 7
         explained = last(clf2, text, cut="all")
-        n, end = len(trace(clf2, text).tokens), trace(clf2, text).tokens[-1]
-        assert f"of {n} tokens that ends so gets this margin" in said(explained)
-        other = next(t for k in range(12) if (t := alike + " but" * k + end) and len(trace(clf2, t).tokens) == n)
-        assert margins(last(clf2, other, cut="all"))[1] == margins(explained)[1]
+        assert "any text of 7 tokens that ends so gets this margin" in said(explained)
+        assert margins(explained)[1] == margins(last(clf2, cut="all"))[1]
 
 
 def test_with_everything_cut_in_some_layers_only_that_is_not_claimed(clf2):
@@ -324,9 +329,9 @@ def test_a_longer_word_leaves_cells_without_a_counterpart_empty_and_says_that_th
     explained = last(clf2, view="swap", at="1", new="bad film")
     tokens = trace(clf2, LONGER).tokens
     extra = len(tokens) - 7
-    assert f"takes {extra} tokens more than" in said(explained)
+    assert f"takes {extra} token more than" in said(explained)
     assert drawn(explained).isnan().any(0).nonzero().flatten().tolist() == list(range(1, 1 + extra))
-    assert "fewer than" in said(last(clf2, LONGER, view="swap", at=str(extra), new=""))
+    assert "takes 3 tokens fewer than" in said(last(clf2, "good xyz film", view="swap", at="2", new="me"))
 
 
 def test_the_same_word_changes_nothing(clf2):
@@ -421,9 +426,13 @@ def test_texts_of_unequal_length_are_not_patched_and_another_word_is_offered_tha
     assert "Press a cell" in said(last(clf2, view="patch", at="1", new=offered))
 
 
+def test_where_no_word_fits_none_is_offered(clf2):
+    assert "would do" not in said(last(clf2, "good film", view="patch", at="1", new="bad film"))
+
+
 def test_a_swap_of_the_last_token_has_no_way_to_go(clf2):
     assert "no way to go" in said(last(clf2, view="patch", at="6", new="for"))
-    assert "no way to go" in said(last(clf2, "film", view="patch", new=""))
+    assert "no way to go" in said(last(clf2, "good", view="patch", new="x"))
 
 
 def test_equal_verdicts_leave_no_way_back_and_no_shares(clf2, monkeypatch):
@@ -572,7 +581,7 @@ def test_the_frame_is_where_the_head_reads(clf2, read, first, end):
 
 
 def test_one_token_is_all_places_at_once(clf2):
-    assert "all these places are one" in said(last(clf2, "film", view="elsewhere"))
+    assert "all these places are one" in said(last(clf2, "good", view="elsewhere"))
 
 
 # --- whatever is asked ---
@@ -602,6 +611,21 @@ def test_more_than_two_classes_are_explained_in_every_view(clf, view):
     margin = f"{read.logits[target] - read.logits[other]:+.2f}"
     assert margin in margins(explained)
     assert "{" not in said(explained)
+
+
+@EVERY_VIEW
+def test_a_soft_prompt_is_shown_and_never_swapped(prompted, view):
+    read = trace(prompted, "good film, but not")
+    explained = last(prompted, read.text, view=view)
+    assert [item["text"] for item in explained.strip["items"]][:3] == ["⟦1⟧", "⟦2⟧", "⟦3⟧"]
+    if view in ("swap", "patch"):
+        assert suggested_swap(prompted, read).word.start >= 3
+        assert "virtual token of the soft prompt" in said(last(prompted, read.text, view=view, at="1"))
+    if view == "elsewhere":
+        readings = [read_out_at(prompted, read, place).margin_after for place in ("first", "middle", "mean", "last")]
+        assert margins(explained)[:4] == [f"{reading:+.2f}" for reading in readings]
+        assert frames(explained.figure) == [(2.5, 3.5, 2.5, 3.5)]
+        assert "every place sees it" in said(last(prompted, read.text, view=view, at="3", new="film"))
 
 
 @EVERY_VIEW

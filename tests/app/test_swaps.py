@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from conftest import TEXT
 
@@ -87,7 +89,7 @@ def test_of_words_with_an_opposite_the_one_is_chosen_that_moves_the_margin_most(
 def test_without_an_opposite_the_word_is_chosen_at_which_the_running_verdict_jumps(full):
     read = trace(full, "The man in the house.")
     margins = [0.0] + [predict(full, read.text[: read.offsets[word.stop - 1][1]]).margin for word in read.words]
-    jumps = [abs(after - before) for before, after in zip(margins, margins[1:], strict=False)]
+    jumps = [abs(after - before) for before, after in pairwise(margins)]
     assert suggested_swap(full, read).word == read.words[jumps.index(max(jumps))]
 
 
@@ -99,6 +101,17 @@ def test_what_was_typed_replaces_the_word_at_the_place_pressed(clf2):
 def test_what_was_typed_without_a_place_replaces_the_suggested_word(clf2):
     read = trace(clf2, TEXT)
     assert make_swap(clf2, read, None, "me").word == suggested_swap(clf2, read).word
+
+
+def test_where_no_listed_word_fits_one_of_the_text_itself_is_suggested(clf2):
+    """The tiny vocabulary spells nearly everything letter by letter."""
+    assert suggested_word(clf2, clf2.encode(TEXT), 1) == "but"
+
+
+def test_where_nothing_fits_something_is_suggested_anyhow(clf2):
+    encoding = clf2.encode("good film")
+    assert suggested_word(clf2, encoding, 1) == "one"
+    assert list(fitting(clf2, encoding, 1, ["one"])) == []
 
 
 @pytest.mark.parametrize("position", [-1, 7, 1000])
@@ -158,6 +171,12 @@ def test_a_shorter_swap_matches_what_is_left(clf2):
 
 def test_a_word_that_is_there_twice_does_not_confuse_the_match(clf2):
     assert matched(clf2, "good film film film", "good film film") == [0, 1, 2]
+
+
+def test_a_window_that_grew_at_the_start_has_tokens_without_a_counterpart(clf2):
+    shorter = " ".join(["good"] + ["film"] * 11 + ["me"])
+    before, after = clf2.encode(shorter.replace(" me", " not me")), clf2.encode(shorter)
+    assert counterparts(before, after) == [None, *range(0, 10), 11]
 
 
 def test_a_text_beyond_the_context_is_matched_where_both_are_read(clf2):

@@ -71,3 +71,14 @@ def test_texts_are_handed_on_as_they_are():
 def test_a_score_too_many_is_refused():
     with pytest.raises(ValueError, match="argument 2 is longer"):
         strip_value(["a"], [1.0, 2.0], caption="", scale="plain")
+
+
+def test_the_head_reads_the_last_place_unless_told_otherwise():
+    assert strip([1.0, 2.0])["read"] == [1]
+    assert strip([1.0, 2.0], read=[0, 1])["read"] == [0, 1]
+
+
+def test_what_is_cut_and_what_a_press_stands_for_is_handed_on():
+    value = strip([1.0, 2.0, 3.0], cut=(0, 2), keys=range(5, 8))
+    assert (value["cut"], value["keys"]) == ([0, 2], [5, 6, 7])
+    assert strip([1.0])["keys"] is None

@@ -27,21 +27,21 @@ from gpt2cls_core import (
 from gpt2cls_core.trap_result import PAD
 
 CHOICES = [  # options, and the library's result for them
-    ({"trap": "right"}, right_padding),
-    ({"trap": "right", "n_pad": 2}, lambda *a: right_padding(*a, n_pad=2)),
-    ({"trap": "left"}, left_padding),
-    ({"trap": "left", "without": "mask", "n_pad": 3}, lambda *a: left_padding(*a, missing="mask", n_pad=3)),
-    ({"trap": "left", "without": "both"}, lambda *a: left_padding(*a, missing="both")),
-    ({"trap": "batch"}, batch_pooling),
-    ({"trap": "embeds"}, embeddings_as_input),
-    ({"trap": "typed"}, typed_pad),
-    ({"trap": "stop"}, final_punctuation),
-    ({"trap": "long", "n_cut": 3}, lambda *a: context_overrun(*a, n_cut=3)),
-    ({"trap": "long", "n_cut": 3, "keep": "tail"}, lambda *a: context_overrun(*a, n_cut=3, keep="tail")),
-    ({"trap": "long"}, lambda *a: context_overrun(*a, n_cut=7)),  # 8 by default, but the text has 7 tokens
+    ({"view": "right"}, right_padding),
+    ({"view": "right", "n_pad": 2}, lambda *a: right_padding(*a, n_pad=2)),
+    ({"view": "left"}, left_padding),
+    ({"view": "left", "without": "mask", "n_pad": 3}, lambda *a: left_padding(*a, missing="mask", n_pad=3)),
+    ({"view": "left", "without": "both"}, lambda *a: left_padding(*a, missing="both")),
+    ({"view": "batch"}, batch_pooling),
+    ({"view": "embeds"}, embeddings_as_input),
+    ({"view": "typed"}, typed_pad),
+    ({"view": "stop"}, final_punctuation),
+    ({"view": "long", "n_cut": 3}, lambda *a: context_overrun(*a, n_cut=3)),
+    ({"view": "long", "n_cut": 3, "keep": "tail"}, lambda *a: context_overrun(*a, n_cut=3, keep="tail")),
+    ({"view": "long"}, lambda *a: context_overrun(*a, n_cut=7)),  # 8 by default, but the text has 7 tokens
 ]
 DRAWN_WHOLE = [
-    choice for choice in CHOICES if choice[0] != {"trap": "long", "n_cut": 3} and choice[0] != {"trap": "long"}
+    choice for choice in CHOICES if choice[0] != {"view": "long", "n_cut": 3} and choice[0] != {"view": "long"}
 ]
 EVERY_CHOICE = pytest.mark.parametrize(("options", "make"), CHOICES, ids=[str(options) for options, _ in CHOICES])
 EVERY_WHOLE = pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_the_takeaway_gives_right_wrong_and_remedied_and_the_lines(clf2, options
     assert said[2] == (trap.label_wrong if trap.flips else "stays the same")
     assert said[3:] == [f"{trap.margin_remedied:+.2f}"]
     assert words(shown).startswith(f"Fed: {trap.fed}.")
-    if options["trap"] != "stop":
+    if options["view"] != "stop":
         assert f"\n{trap.mistake}\n" in words(shown)
         assert words(shown).endswith(f"\n{trap.remedy}")
 
@@ -138,7 +138,7 @@ def test_the_takeaway_gives_right_wrong_and_remedied_and_the_lines(clf2, options
 def test_the_new_verdict_is_named_where_the_mistake_turns_it_and_that_it_stays_where_it_does_not(unsure, text, turns):
     trap = right_padding(unsure, trace(unsure, text))
     assert trap.flips == turns, "the fixture has changed"
-    (shown,) = explained(unsure, text, trap="right")
+    (shown,) = explained(unsure, text, view="right")
     assert f"({trap.label_right})" in words(shown)
     assert (f"the verdict turns to {trap.label_wrong}." in words(shown)) == turns
     assert ("the verdict stays the same" in words(shown)) != turns
@@ -160,18 +160,18 @@ def test_the_caption_says_which_of_the_three_cases_it_is(clf2):
         "long": "What should be read is not there.",
     }
     for trap, end in captions.items():
-        assert explained(clf2, trap=trap)[0].strip["caption"].endswith(end)
+        assert explained(clf2, view=trap)[0].strip["caption"].endswith(end)
 
 
 def test_a_typed_end_of_text_is_shown_as_it_was_typed(clf2):
-    (shown,) = explained(clf2, trap="typed")
+    (shown,) = explained(clf2, view="typed")
     assert shown.strip["items"][-1]["text"] == END_OF_TEXT
     assert "&lt;|endoftext|&gt;" in shown.figure.layout.xaxis.ticktext[-1]
 
 
 def test_the_text_for_screen_readers_has_both_margins(clf2):
     trap = right_padding(clf2, trace(clf2, TEXT))
-    (shown,) = explained(clf2, trap="right")
+    (shown,) = explained(clf2, view="right")
     for part in (trap.name, trap.fed, f"{trap.margin_right:+.2f}", f"{trap.margin_wrong:+.2f}"):
         assert part in shown.figure.layout.meta["alt"]
 
@@ -182,7 +182,7 @@ def test_the_text_for_screen_readers_has_both_margins(clf2):
 @pytest.mark.parametrize("keep", ["head", "tail"])
 def test_most_of_the_filler_is_left_out_of_the_picture_and_counted(wide, keep):
     trap = context_overrun(wide, trace(wide, TEXT), keep=keep, n_cut=3)
-    (shown,) = explained(wide, trap="long", keep=keep, n_cut=3)
+    (shown,) = explained(wide, view="long", keep=keep, n_cut=3)
     texts = [item["text"] for item in shown.strip["items"]]
     (gap,) = [i for i, text in enumerate(texts) if text.startswith("⋯ ")]
     left_out = int(texts[gap].split()[1])
@@ -229,7 +229,7 @@ def test_all_at_once_counts_and_names_those_that_turn_the_verdict(unsure, text):
     most = max(made, key=lambda trap: abs(trap.change))
     last = explained(unsure, text)[-1]
     label = trace(unsure, text).label
-    assert strong(last) == [label, str(len(turned)) if turned else "None", f"{most.margin_wrong:+.2f}"]
+    assert strong(last) == [label, str(len(turned)) if turned else "none", f"{most.margin_wrong:+.2f}"]
     assert sprung.listed(turned) in words(last)
     assert bool(turned) == (text != "me"), "the fixture has changed"
 
@@ -257,15 +257,15 @@ def test_all_at_once_shows_the_text_itself_on_the_strip(clf2):
 
 @pytest.mark.parametrize("place", range(len(sprung.ROWS)))
 def test_a_pressed_row_opens_the_trap_that_it_shows(clf2, place):
-    options = traps.press_cell({"trap": "all"}, {"x": 0.5, "y": place})
+    options = traps.press_cell({"view": "all"}, {"x": 0.5, "y": place})
     trap = rows_of(clf2)[place]
     (shown,) = explained(clf2, **options)
     assert strong(shown)[:2] == [f"{trap.margin_right:+.2f}", f"{trap.margin_wrong:+.2f}"]
 
 
 def test_a_press_on_a_single_trap_or_beside_the_rows_changes_nothing():
-    assert traps.press_cell({"trap": "right"}, {"x": 3, "y": 2}) == {}
-    assert traps.press_cell({"trap": "all"}, {"x": 3, "y": 17}) == {}
+    assert traps.press_cell({"view": "right"}, {"x": 3, "y": 2}) == {}
+    assert traps.press_cell({"view": "all"}, {"x": 3, "y": 17}) == {}
 
 
 # --- no room ---
@@ -273,12 +273,12 @@ def test_a_press_on_a_single_trap_or_beside_the_rows_changes_nothing():
 
 def test_where_the_context_has_no_room_the_message_says_so_and_the_text_is_shown(clf2):
     full = "x" * 12
-    for options in ({"trap": "right"}, {"trap": "left"}, {"trap": "batch"}, {"trap": "embeds"}, {"trap": "typed"}):
+    for options in ({"view": "right"}, {"view": "left"}, {"view": "batch"}, {"view": "embeds"}, {"view": "typed"}):
         (shown,) = explained(clf2, full, **options)
         assert "can't be made on your text" in words(shown)
         assert "There is no room for" in words(shown)
         assert torch.equal(torch.tensor(shown.figure.data[0].z), class_lens(clf2, trace(clf2, full)).margins)
-    (shown,) = explained(clf2, "x" * 13, trap="long")
+    (shown,) = explained(clf2, "x" * 13, view="long")
     assert "The text alone is longer than the 12 tokens" in words(shown)
 
 
@@ -309,13 +309,13 @@ def test_with_more_classes_labels_are_named_and_every_trap_has_the_same_two(clf)
 
 
 def test_pads_are_shown_as_pads_where_they_were_fed(clf2):
-    for options, places in (({"trap": "right"}, range(7, 11)), ({"trap": "left"}, range(4))):
+    for options, places in (({"view": "right"}, range(7, 11)), ({"view": "left"}, range(4))):
         texts = [item["text"] for item in explained(clf2, **options)[0].strip["items"]]
         assert [i for i, text in enumerate(texts) if text == PAD] == list(places)
 
 
 def test_every_trap_has_a_row_and_its_reason():
-    names = {value for _, value in traps.TRAPS} - {"all"}
-    assert {row["trap"] for _, row in sprung.ROWS} == names == set(traps.WHY)
+    names = {value for _, value in traps.VIEWS} - {"all"}
+    assert {row["view"] for _, row in sprung.ROWS} == names == set(traps.WHY)
     assert {row["without"] for _, row in sprung.ROWS if "without" in row} == {value for _, value in traps.MISSING}
     assert {row["keep"] for _, row in sprung.ROWS if "keep" in row} == {value for _, value in traps.KEEP}

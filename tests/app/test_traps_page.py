@@ -26,14 +26,14 @@ def clf() -> Classifier:
 def chapter(page, clf) -> Iterator[object]:
     """The shared page at this chapter, with the text written and all traps shown."""
     go_to(page, "traps")
-    choose(page, "trap", "all")
+    choose(page, "all")
     set_number(page, "for-pads", 4)
     write(page, TEXT)
     wait_for_words(page, clf, traps, TEXT)
     return page
 
 
-def choose(page, name: str, value: str) -> None:
+def choose(page, value: str) -> None:
     """Choose in a list of the chapter by its value."""
     page.locator(f'#chapter-traps .options input[type="radio"][value="{value}"]').check()
 
@@ -59,11 +59,11 @@ def test_all_traps_are_drawn_with_the_librarys_numbers(chapter, clf):
     assert strip(chapter, "traps") == list(trace(clf, TEXT).tokens)
 
 
-@pytest.mark.parametrize("trap", [value for _, value in traps.TRAPS if value != "all"])
+@pytest.mark.parametrize("trap", [value for _, value in traps.VIEWS if value != "all"])
 def test_a_chosen_trap_is_drawn_and_told_with_the_librarys_numbers(chapter, clf, trap):
-    choose(chapter, "trap", trap)
-    wait_for_words(chapter, clf, traps, TEXT, trap=trap)
-    (last,) = explained(clf, traps, TEXT, trap=trap)
+    choose(chapter, trap)
+    wait_for_words(chapter, clf, traps, TEXT, view=trap)
+    (last,) = explained(clf, traps, TEXT, view=trap)
     eventually(chapter, lambda: drawn(chapter, "traps")["alt"], last.figure.layout.meta["alt"])
     items = last.strip["items"]
     visible = ["⏎" if item["text"] == "\n" else item["text"] for item in items]
@@ -76,10 +76,10 @@ def test_a_chosen_trap_is_drawn_and_told_with_the_librarys_numbers(chapter, clf,
 
 
 def test_more_pads_move_the_mistake_and_not_the_honest_reading(chapter, clf):
-    choose(chapter, "trap", "right")
+    choose(chapter, "right")
     for n_pad in (9, 2):
         set_number(chapter, "for-pads", n_pad)
-        wait_for_words(chapter, clf, traps, TEXT, trap="right", n_pad=n_pad)
+        wait_for_words(chapter, clf, traps, TEXT, view="right", n_pad=n_pad)
         trap = right_padding(clf, trace(clf, TEXT), n_pad=n_pad)
         assert f"The mistake reads {trap.margin_wrong:+.2f}" in takeaway(chapter, "traps")
         assert f"Read rightly the margin is {float(trace(clf, TEXT).logits.diff()):+.2f}" in takeaway(chapter, "traps")
@@ -101,7 +101,7 @@ def test_a_press_on_a_row_opens_its_trap(chapter, clf, place):
 def test_only_what_a_trap_takes_can_be_set(chapter):
     takes = {"all": {"for-pads"}, "left": {"for-pads", "for-left"}, "typed": set(), "long": {"for-long"}}
     for trap, expected in takes.items():
-        choose(chapter, "trap", trap)
+        choose(chapter, trap)
         seen = {
             name
             for name in ("for-pads", "for-left", "for-long")
@@ -111,7 +111,7 @@ def test_only_what_a_trap_takes_can_be_set(chapter):
 
 
 def test_a_link_opens_one_trap_as_it_was_set(open_page, clf):
-    options = {"trap": "left", "without": "mask", "n_pad": 7}
+    options = {"view": "left", "without": "mask", "n_pad": 7}
     opened = open_page("?" + urlencode({"chapter": "traps", "text": TEXT, **options}))
     wait_for_words(opened, clf, traps, TEXT, **options)
     opened.close()
@@ -127,9 +127,9 @@ def test_a_text_that_fills_the_context_is_told_that_there_is_no_room(chapter, cl
 
 
 def test_colours_and_clips_do_not_hang_on_the_pages_address(chapter, clf):
-    choose(chapter, "trap", "right")
-    wait_for_words(chapter, clf, traps, TEXT, trap="right")
-    (last,) = explained(clf, traps, TEXT, trap="right")
+    choose(chapter, "right")
+    wait_for_words(chapter, clf, traps, TEXT, view="right")
+    (last,) = explained(clf, traps, TEXT, view="right")
     eventually(chapter, lambda: drawn(chapter, "traps")["alt"], last.figure.layout.meta["alt"])
     bar = chapter.locator("#traps-figure .cbfill").get_attribute("style")
     assert "#" in bar
