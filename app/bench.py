@@ -1,9 +1,9 @@
 """How long a reader waits for each chapter: ``python -m app.bench``.
 
-For a text of about 30 tokens that has just been read, each chapter's first picture, in each of its views, is computed and turned
-into the JSON that the browser gets, in turns, so that whatever else the machine does falls on all alike. What the page keeps for the
-next press is forgotten before each run. The yardstick of the ratios is the verdict: one forward pass with everything that the chapters
-share.
+For a text of about 30 tokens that has just been read, each chapter's first picture, in each of its views, is computed and
+turned into the JSON that the browser gets, in turns, so that whatever else the machine does falls on all alike. What the
+page keeps for the next press is forgotten before each run. The yardstick of the ratios is the verdict: one forward pass with
+everything that the chapters share.
 """
 
 from __future__ import annotations

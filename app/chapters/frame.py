@@ -89,13 +89,9 @@ def render_frame(
         points: whether sentences with evidence follow the takeaway.
     """
     lesson, names = read_lesson(stem), sides(shape.labels)
-    asked = question(lesson["question"])
     with gr.Column(elem_id=f"chapter-{stem}", elem_classes=["chapter"]), gr.Row(elem_classes=["chapter-row"]):
         with gr.Column(elem_classes=["lesson", "start"]):
-            gr.Markdown(f"## {lesson['title']}")
-            Quiz(
-                stem, blocks(asked.text, names), asked.choices, blocks(lesson["answer"], names), elem_id=f"{stem}-quiz"
-            )
+            _ask(stem, lesson, names)
         with gr.Column(elem_classes=["picture"]):
             with gr.Column(elem_classes=["card"]):
                 with gr.Row(elem_classes=["options"]):
@@ -112,6 +108,14 @@ def render_frame(
         with gr.Column(elem_classes=["lesson", "way-on"]):
             _way_on(stem, lesson, names)
     return Frame(made, figure, strip, takeaway, press_token, press_cell, buttons, listed)
+
+
+def _ask(stem: str, lesson: Mapping[str, str], names: Mapping[str, str]) -> None:
+    """The chapter's claim as its title, and the question before the reveal."""
+    gr.Markdown(f"## {lesson['title']}")
+    asked = question(lesson["question"])
+    words, answer = blocks(asked.text, names), blocks(lesson["answer"], names)
+    Quiz(stem, words, asked.choices, answer, elem_id=f"{stem}-quiz")
 
 
 def _way_on(stem: str, lesson: Mapping[str, str], names: Mapping[str, str]) -> None:

@@ -26,7 +26,7 @@ from ..components.token_strip import strip_value
 from ..figures.grid import mark_cell, matrix_figure, strike_out
 from ..lesson import Run, fill, quoted
 from .frame import Explained
-from .swapped import PALE, lens_figure, margins_in_cells, moves_figure, position_of
+from .swapped import PALE, lens_figure, margins_in_cells, measured, moves_figure, position_of
 
 LITTLE = 0.1  # of the margin: what moves it by less is said to matter little
 SLOW = 1e9  # parameters times tokens from which on a part of the picture is shown before the rest
@@ -74,10 +74,9 @@ def explain_ablate(clf: Classifier, trace: Trace, part: str) -> Iterator[Explain
         unknown = torch.full((clf.n_layer, clf.n_head), torch.nan)
         if _is_slow(clf, trace):
             yield _ablated(clf, trace, torch.cat([unknown, mlps], 1) - margin, part)
-        kept.append(torch.cat([ablate_each_head(clf, trace), mlps], 1) - margin)
-        kept.append(_direction_said(clf, trace))
+        kept += [torch.cat([ablate_each_head(clf, trace), mlps], 1) - margin, _direction_said(clf, trace)]
     explained = _ablated(clf, trace, kept[0], part)
-    yield Explained(explained.figure, explained.strip, [*explained.takeaway, (" ", False), *kept[1]])
+    yield Explained(explained.figure, explained.strip, [*explained.takeaway, *kept[1]])
 
 
 def _is_slow(clf: Classifier, trace: Trace) -> bool:
@@ -132,13 +131,14 @@ def _cut_said(
     route: str,
     layers: tuple[int, ...],
 ) -> list[Run]:
-    last = quoted(trace.tokens[-1])
     everything = len(positions) == len(trace.tokens) - 1
     names = ["takeaway cut flips" if effect.flipped else "takeaway cut stays"]
     if abs(effect.change) < LITTLE * abs(effect.margin_clean) and not effect.flipped:
         names.append("takeaway cut little")
+    accuracy = {}
     if everything and len(layers) == clf.n_layer:
-        names.append("takeaway alone")
+        accuracy = measured(clf).get("accuracy", {})
+        names += ["takeaway alone", *(["takeaway alone measured"] if accuracy else [])]
     named = "all tokens but the last" if everything else f"{len(positions)} tokens"
     if len(positions) <= QUOTED:
         named = " and ".join(quoted(trace.tokens[i]) for i in positions)
@@ -152,8 +152,10 @@ def _cut_said(
         **_verdicts(effect),
         cut=named,
         reader=("every later token" if route == "every" else "the last token") + within,
-        last=last,
+        last=quoted(trace.tokens[-1]),
         n=len(trace.tokens),
+        texts=measured(clf).get("n"),
+        **{name: accuracy[name]["accuracy"] for name in ("clean", "last_token_alone") if name in accuracy},
     )
 
 
@@ -197,8 +199,7 @@ def _ablated(clf: Classifier, trace: Trace, table: torch.Tensor, part: str) -> E
     caption = f"How far the running verdict moves at each token without {name}:"
     strip = _strip(trace, _moves(clf, trace, effect)[-1].tolist(), caption)
     names = ["takeaway ablate flips" if effect.flipped else "takeaway ablate stays"]
-    heads = known[:, : clf.n_head]
-    margin = _margin(clf, trace)
+    heads, margin = known[:, : clf.n_head], _margin(clf, trace)
     count = int((heads > LITTLE * abs(margin)).sum())
     if table.isnan().any():
         names.append("takeaway ablate progress")
@@ -218,7 +219,7 @@ def _part(raw: str, clf: Classifier) -> tuple[int, int] | None:
 
 
 def _direction_said(clf: Classifier, trace: Trace) -> list[Run]:
-    """The direction of sentiment taken out where the head does not read: everywhere, and at punctuation alone."""
+    """The direction of the verdict taken out where the head does not read: everywhere, and at punctuation alone."""
     if len(trace.tokens) == 1:
         return []
     probes = models.lens_probes(clf)
@@ -227,13 +228,22 @@ def _direction_said(clf: Classifier, trace: Trace) -> list[Run]:
     marks = punctuation_positions(trace)
     everywhere = ablate_direction(clf, trace, directions, range(len(trace.tokens) - 1)).margin_after
     at_marks = ablate_direction(clf, trace, directions, marks).margin_after if marks else None
-    return fill(
+    name = "probes" if probes else "head"
+    counted = measured(clf).get("direction", {})
+    accuracy = {key: entry["accuracy"] for key, entry in counted.get(name, {}).items()}
+    names = ["takeaway direction" if marks else "takeaway direction no marks"]
+    if accuracy:
+        names.append("takeaway direction measured")
+        accuracy |= {"clean": counted["clean"]["accuracy"], "n": counted["n"]}
+    said = fill(
         "interventions",
-        "takeaway direction" if marks else "takeaway direction no marks",
+        *names,
         source="as the trained lens finds it" if probes else "as the head reads it",
         vectors="vector at the one punctuation mark"
         if len(marks) == 1
         else f"vectors at the {len(marks)} punctuation marks",
         at_marks=at_marks,
         everywhere=everywhere,
+        **{f"accuracy_{key}": value for key, value in accuracy.items()},
     )
+    return [(" ", False), *said]

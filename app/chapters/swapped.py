@@ -129,6 +129,11 @@ def position_of(raw: object, size: int) -> int | None:
     return place if place < size else None
 
 
+def measured(clf: Classifier) -> dict[str, Any]:
+    """What was measured of the interventions on this classifier over many texts; empty where nothing was."""
+    return models.results().get("interventions", {}).get(clf.name, {})
+
+
 def moved(change: float) -> str:
     """A change in two digits, or the fact that there is none at all."""
     return "exactly 0.0" if change == 0 else f"{change:+.2f}"
@@ -195,5 +200,8 @@ def _elsewhere(clf: Classifier, trace: Trace, other: Trace, swap: Swap, margins:
         names.append("takeaway elsewhere sees")
     elif trace.tokens_cut == other.tokens_cut:
         names.append("takeaway elsewhere blind")
-    said = {f"{name}_move": moved(change) for name, change in moves.items()}
-    return fill("interventions", *names, old=quoted(swap.word.text), new=quoted(swap.new), **said)
+    values: dict[str, Any] = {f"{name}_move": moved(change) for name, change in moves.items()}
+    if measured(clf).get("read_out"):
+        names.append("takeaway elsewhere measured")
+        values |= {name: measured(clf)["read_out"][name]["accuracy"] for _, name in PLACES} | {"n": measured(clf)["n"]}
+    return fill("interventions", *names, old=quoted(swap.word.text), new=quoted(swap.new), **values)

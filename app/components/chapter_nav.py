@@ -1,4 +1,7 @@
-"""The row of chapters. The page changes at once, in the browser; Python hears of it and computes the chapter that is now seen."""
+"""The row of chapters. The page changes at once, in the browser; Python hears of it and computes the chapter that is now seen.
+
+Any button on the page with ``data-opens`` leads to the chapter of that stem too, as those at the ends of lessons do.
+"""
 
 from __future__ import annotations
 

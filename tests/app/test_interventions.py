@@ -584,6 +584,38 @@ def test_one_token_is_all_places_at_once(clf2):
     assert "all these places are one" in said(last(clf2, "good", view="elsewhere"))
 
 
+# --- what was measured over many texts ---
+
+
+def test_measured_accuracies_are_quoted_beside_the_one_text(clf2, monkeypatch):
+    def accuracy(*names: str, start: float) -> dict:
+        return {name: {"accuracy": start + i / 100} for i, name in enumerate(names)}
+
+    entry = {
+        "n": 321,
+        "accuracy": accuracy("clean", "last_token_alone", start=0.8),
+        "read_out": accuracy("first", "middle", "mean", "last", start=0.5),
+        "direction": {
+            "n": 45,
+            "clean": {"accuracy": 0.9},
+            "head": accuracy("punctuation", "random", "all_but_last", "everywhere", start=0.6),
+        },
+    }
+    unmeasured = {view: said(last(clf2, view=view, cut="all")) for view in ("cut", "ablate", "elsewhere")}
+    monkeypatch.setattr(models, "results", lambda: {"interventions": {clf2.name: entry}})
+    models.kept.cache_clear()
+    for view, n, shares in [
+        ("cut", "321", ["80%", "81%"]),
+        ("ablate", "45", ["90%", "60%", "61%", "62%"]),
+        ("elsewhere", "321", ["50%", "51%", "52%", "53%"]),
+    ]:
+        assert "held-out" not in unmeasured[view]
+        measured = said(last(clf2, view=view, cut="all")).partition("Over ")[2]
+        assert measured.startswith(f"{n} held-out sentences")
+        assert re.findall(r"\d+%", measured) == shares
+    assert "held-out" not in said(last(clf2, cut="1"))
+
+
 # --- whatever is asked ---
 
 
