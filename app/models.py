@@ -83,6 +83,16 @@ def read(name: str, text: str) -> Trace:
     return trace(classifier(name), text)
 
 
+@lru_cache(maxsize=16)
+def read_with(clf: Classifier, text: str) -> Trace:
+    """The trace of a second text, such as one with a word swapped.
+
+    Raises:
+        TextError: the text can't be read.
+    """
+    return trace(clf, text)
+
+
 @lru_cache(maxsize=4)
 def base(clf: Classifier) -> LanguageModel | None:
     """The language model that a classifier started from, or None where it is not at hand."""

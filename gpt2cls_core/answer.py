@@ -41,10 +41,12 @@ class Answer:
         products: what the head multiplies and adds up.
         lens: the head's margin in every cell; the top row is the verdict on every prefix.
         cosine: of the last vector at the top with what it was at layer 0, both before ``ln_f``.
-        alone: the verdict when no earlier token can be read, so that the last word is left alone; None for one token.
+        alone: the verdict when no earlier token can be read, nor a soft prompt, so that the last word is left alone; None for one
+            token.
         brought: what each token brings [pos]: margin minus the margin when no later position may read the token.
         brought_directly: the same when the last position alone may not read it.
         ledger: who wrote the margin into the last vector.
+        first: position of the text's first token: 0, or what comes after a soft prompt.
     """
 
     products: HeadProducts
@@ -54,6 +56,7 @@ class Answer:
     brought: Tensor
     brought_directly: Tensor
     ledger: Ledger
+    first: int = 0
 
     @property
     def tokens(self) -> tuple[str, ...]:
@@ -74,15 +77,22 @@ class Answer:
         return self.alone is not None and abs(self.alone.change) >= HALF * abs(self.margin)
 
     @property
+    def flips(self) -> tuple[int, ...]:
+        """Positions at which the verdict changes sides while the text is read, as in `LensGrid.flips`."""
+        return tuple(position for position in self.lens.flips if position > self.first)
+
+    @property
     def surest(self) -> int:
         """The position at which the head, reading the text up to there, speaks most for the final verdict; the last of equals."""
         side = 1.0 if self.margin > 0 else -1.0
-        return len(self.tokens) - 1 - int((side * self.lens.margins[-1].flip(0)).argmax())
+        row = side * self.lens.margins[-1, self.first :]
+        return len(self.tokens) - 1 - int(row.flip(0).argmax())
 
     @property
     def strongest(self) -> int | None:
-        """The earlier token that brings most, by size; None for one token."""
-        return int(self.brought[:-1].abs().argmax()) if len(self.tokens) > 1 else None
+        """The text's token before the last that brings most, by size; None for one token."""
+        earlier = self.brought[self.first : -1].abs()
+        return self.first + int(earlier.argmax()) if len(earlier) else None
 
     @property
     def by_detours(self) -> bool:
@@ -114,4 +124,5 @@ def answer(clf: Classifier, trace: Trace, *, target: int | str | None = None) ->
         brought=products.margin - cut_each(clf, trace, target=target),
         brought_directly=products.margin - cut_each(clf, trace, route="direct", target=target),
         ledger=margin_ledger(clf, trace, target=target),
+        first=trace.encoding.n_virtual,
     )

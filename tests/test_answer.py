@@ -7,6 +7,7 @@ import dataclasses
 
 import pytest
 import torch
+from adapters import save_base, save_changes
 from conftest import TEXT
 from loops import ROUNDING, hooks, run
 
@@ -20,6 +21,7 @@ from gpt2cls_core import (
     cut_attention,
     cut_each,
     head_products,
+    load_classifier,
     margin_ledger,
     trace,
 )
@@ -140,6 +142,21 @@ def test_a_single_token_has_nobody_to_be_cut_from(clf2: Classifier) -> None:
     found = answer(clf2, trace(clf2, "good"))
     assert (found.alone, found.strongest, found.by_detours, found.rests_on_the_others) == (None, None, False, False)
     assert found.surest == 0
+
+
+def test_a_soft_prompt_is_no_part_of_the_text(tmp_path) -> None:
+    prompted = load_classifier(save_changes(save_base(tmp_path / "base"), "prompt"))  # three virtual tokens
+    for text in ("good film, but", "good"):
+        read = trace(prompted, text)
+        found = answer(prompted, read)
+        assert (found.first, found.tokens) == (3, read.tokens)
+        assert found.surest == 3 + max(
+            range(len(read.tokens) - 3), key=lambda i: (float(found.lens.margins[-1, 3 + i]) * found.margin, i)
+        )
+        assert (found.strongest is None) == (text == "good")
+        assert found.strongest is None or 3 <= found.strongest < len(read.tokens) - 1
+        assert all(position > 3 for position in found.flips)
+        assert found.alone.margin_after == cut_attention(prompted, read, range(len(read.tokens) - 1)).margin_after
 
 
 def test_no_hook_is_left(clf2: Classifier) -> None:

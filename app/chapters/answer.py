@@ -51,7 +51,7 @@ def explain(clf: Classifier, trace: Trace) -> Iterator[Explained]:
         unit=" logits",
         marks=[] if found.strongest is None else [found.strongest],
     )
-    n = len(trace.tokens)
+    n = len(trace.tokens) - found.first
     takeaway = fill("answer", "takeaway", n=f"{n} token{'s' if n > 1 else ''}", label=found.label, margin=found.margin)
     measured = models.results().get("interventions", {}).get(clf.name, {})
     evidence = (
@@ -87,7 +87,7 @@ def _link(shown_by: str) -> str:
 def _places(found: Answer) -> list[Place]:
     """Where each sentence is seen; of those that would share a cell, the first."""
     top, last = len(found.lens.margins) - 1, len(found.tokens) - 1
-    turn = found.lens.settled_token if found.lens.flips else found.surest
+    turn = found.flips[-1] if found.flips else found.surest
     cells = {1: (last, top), 2: (last, 0), 4: (turn, top), 5: (last, top // 2)}
     if found.strongest is not None:
         cells[3] = (found.strongest, 0)
@@ -147,7 +147,7 @@ def _three(found: Answer) -> list[Run]:
         label_after=alone.label_after,
         share=f"{abs(alone.change / found.margin):.0%}" if found.margin else "all",
         strongest=quoted(found.tokens[strongest]),
-        move=-float(found.brought[strongest]),
+        brought=float(found.brought[strongest]),
     )
 
 
@@ -155,10 +155,10 @@ def _four(found: Answer) -> list[Run]:
     lens, surest = found.lens, found.surest
     return fill(
         "answer",
-        "takeaway four turns" if lens.flips else "takeaway four never",
+        "takeaway four turns" if found.flips else "takeaway four never",
         "takeaway four last" if surest == len(found.tokens) - 1 else "takeaway four surest",
-        flips=len(lens.flips),
-        turn=quoted(found.tokens[lens.settled_token]),
+        flips=len(found.flips),
+        turn=quoted(found.tokens[found.flips[-1]]) if found.flips else "",
         surest=quoted(found.tokens[surest]),
         place=surest + 1,
         best=lens.at(-1, surest),
@@ -223,7 +223,7 @@ def _five(found: Answer) -> list[Run]:
         "answer",
         "takeaway five detours" if found.by_detours else "takeaway five direct",
         strongest=quoted(found.tokens[strongest]),
-        direct=-float(found.brought_directly[strongest]),
-        every=-float(found.brought[strongest]),
+        direct=float(found.brought_directly[strongest]),
+        every=float(found.brought[strongest]),
     )
     return [*runs, (" ", False), *by_roads]

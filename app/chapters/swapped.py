@@ -70,7 +70,7 @@ def second_text(clf: Classifier, trace: Trace, at: str, new: str) -> tuple[Swap,
         Gpt2clsError: there is nothing to swap, or the text after it can't be read.
     """
     swap = make_swap(clf, trace, position_of(at, len(trace.tokens)), str(new or ""))
-    return swap, models.read(clf.name, swap.text)
+    return swap, models.read_with(clf, swap.text)
 
 
 def unswapped(clf: Classifier, trace: Trace, problem: str) -> Explained:

@@ -20,10 +20,21 @@ BASELINES = {
     "bag_of_words": "bag of words, trained on the same source",
     "bag_of_words_joint": "bag of words, trained on all three",
 }
+INTERVENTIONS = {
+    ("accuracy", "clean"): "as it is: the last token is read, and has read all others",
+    ("accuracy", "last_token_alone"): "all attention to earlier tokens cut at the last token: it is left alone",
+    ("accuracy", "last_cut_in_lower_half"): "the same in the lower half of the layers only",
+    ("accuracy", "last_cut_in_upper_half"): "the same in the upper half only",
+    ("read_out", "first"): "the head reads the first token instead",
+    ("read_out", "middle"): "the middle token",
+    ("read_out", "mean"): "the mean of all tokens",
+    ("read_out", "second_to_last"): "the token before the last",
+}
 
 
 def report(results: str) -> str:
-    """Markdown: accuracy of classifiers and baselines with 95 % intervals, the curve of pre-training, the study of regimes.
+    """Markdown: accuracy of classifiers and baselines with 95 % intervals, what interventions leave of it, the curve of
+    pre-training, the study of regimes.
 
     Raises:
         DataError: the file is missing or holds no measurement.
@@ -35,6 +46,9 @@ def report(results: str) -> str:
     rows += [(title, measured["baselines"][name]) for name, title in BASELINES.items() if name in measured["baselines"]]
     cells = [[name, *(_cell(entry["accuracy"].get(split)) for split in SPLITS)] for name, entry in rows]
     lines = _table(["accuracy (95 % interval)", *SPLITS.values()], cells)
+    for name, entry in measured.get("interventions", {}).items():
+        rows = [[title, _cell(entry[part][key])] for (part, key), title in INTERVENTIONS.items()]
+        lines += ["", *_table([f"what is done to `{name}`", f"{entry['data']}, {entry['n']} sentences"], rows)]
     if curve := measured.get("pretraining", {}).get("curve"):
         points = [
             [f"{p['tokens'] / 1e6:.1f}M", f"{p['held_out_loss']:.2f}", f"{p['probe_accuracy']:.1%}"] for p in curve

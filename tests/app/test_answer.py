@@ -90,12 +90,12 @@ def test_each_sentence_quotes_the_library(clf2, text):
     assert two == [f"{found.lens.margins[0, -1]:+.2f}", f"{found.cosine:.2f}"]
     assert f"at place {n}," in said(explained(clf2, text).points[1])
     assert three[0] == f"{found.alone.margin_after:+.2f}"
-    assert three[-1] == f"{-found.brought[strongest]:+.2f}"
-    assert f"“{read.tokens[strongest].strip()}” counts most" in said(explained(clf2, text).points[2])
-    assert (f"{len(found.lens.flips)}×" in four) == bool(found.lens.flips)
+    assert three[-1] == f"{found.brought[strongest]:+.2f}"
+    assert f"“{read.tokens[strongest].strip()}” brings most" in said(explained(clf2, text).points[2])
+    assert (f"{len(found.flips)}×" in four) == bool(found.flips)
     assert five[:2] == [f"{found.ledger.heads.sum():+.2f}", f"{found.ledger.mlps.sum():+.2f}"]
     assert sum(map(float, five[:3])) == pytest.approx(float(margin), abs=0.021)  # four numbers of two digits
-    assert five[3:] == [f"{-found.brought_directly[strongest]:+.2f}", f"{-found.brought[strongest]:+.2f}"]
+    assert five[3:] == [f"{found.brought_directly[strongest]:+.2f}", f"{found.brought[strongest]:+.2f}"]
 
 
 def test_more_classes_than_two_are_answered_for_too(clf):
@@ -143,7 +143,7 @@ def test_a_better_place_than_the_last_is_named(clf2, on_paper, place, words):
     assert (f"{margins[-1, place]:+.2f}" in strong(four)) == (place != 6)
 
 
-@pytest.mark.parametrize(("direct", "words"), [(0.4, "by way of other positions"), (0.6, "at least half directly")])
+@pytest.mark.parametrize(("direct", "words"), [(0.4, "by way of other positions"), (0.6, "at least half in one jump")])
 def test_detours_are_claimed_only_where_they_are_most(clf2, on_paper, direct, words):
     assert words in said(on_paper(brought_directly=direct * found_in(clf2).brought)[4])
 
@@ -247,7 +247,7 @@ def test_numbers_stand_where_the_sentences_are_seen(clf2):
     last, top = len(found.tokens) - 1, clf2.n_layer
     assert (seen["1"], seen["2"], seen["5"]) == ((last, top), (last, 0), (last, top // 2))
     assert seen["3"] == (found.strongest, 0)
-    turn = found.lens.settled_token if found.lens.flips else found.surest
+    turn = found.flips[-1] if found.flips else found.surest
     assert seen.get("4", (last, top)) == (turn, top)
     assert [words[:2] for words in places.customdata] == [f"{number}." for number in places.text]
 

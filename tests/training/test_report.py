@@ -37,6 +37,27 @@ def test_the_study_of_regimes_is_a_table_of_its_own(tmp_path: Path) -> None:
     ]
 
 
+def test_what_interventions_leave_is_a_table_of_its_own(tmp_path: Path) -> None:
+    def share(accuracy: float) -> dict[str, float]:
+        return {"accuracy": accuracy, "low": accuracy - 0.1, "high": accuracy + 0.1}
+
+    names = ["clean", "last_token_alone", "last_cut_in_lower_half", "last_cut_in_upper_half"]
+    places = ["first", "middle", "mean", "second_to_last", "last"]
+    entry = {
+        "data": "sst2/validation",
+        "n": 7,
+        "accuracy": {name: share(0.8 - i / 10) for i, name in enumerate(names)},
+        "read_out": {place: share(0.3 + i / 10) for i, place in enumerate(places)},
+    }
+    measured = {"classifiers": {}, "baselines": {}, "interventions": {"full": entry}}
+    (tmp_path / "r.json").write_text(json.dumps(measured))
+    lines = report(str(tmp_path / "r.json")).splitlines()
+    assert lines[2:5] == ["", "| what is done to `full` | sst2/validation, 7 sentences |", "| --- | --- |"]
+    assert [line.split(" | ")[1] for line in lines[5:]] == [
+        f"{p}.0% ({p - 10}.0% – {p + 10}.0%) |" for p in (80, 70, 60, 50, 30, 40, 50, 60)
+    ]
+
+
 def test_results_without_a_classifier_are_refused(tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text("{}")
     with pytest.raises(DataError, match="holds no measured classifier; run evaluate first"):
