@@ -45,6 +45,10 @@ def ablate_head(
 ) -> InterventionEffect:
     """Zero ablation of a head: what it copies (z, before ``c_proj``) becomes zero at every position.
 
+    Args:
+        layer, head: counted from 0, as in `Trace.attention`; the effect's name counts from 1, for a reader.
+        target: class index or label; None takes class 1 of two, or the predicted class of more.
+
     Raises:
         OptionError: there is no such layer, head or class.
     """

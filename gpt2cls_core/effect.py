@@ -63,6 +63,10 @@ class InterventionEffect:
         """Whether the verdict is another one."""
         return self.label_clean != self.label_after
 
+    def __repr__(self) -> str:
+        verdict = f"{self.label_clean} → {self.label_after}" if self.flipped else f"still {self.label_after}"
+        return f"InterventionEffect({self.name!r}, margin {self.margin_clean:+.3f} → {self.margin_after:+.3f}, {verdict})"
+
 
 def effect_of(
     clf: Classifier, trace: Trace, name: str, edits: Iterable[Edit], target: int | str | None

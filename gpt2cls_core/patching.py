@@ -98,9 +98,13 @@ def patch_states(
 
 
 def patch_grid(clf: Classifier, clean: Trace, corrupted: Trace, *, target: int | str | None = None) -> PatchGrid:
-    """Patch every cell, one at a time.
+    """Copy each state of the clean text into the run on the corrupted one, one cell at a time, and read the verdict.
+
+    ``margins[l, p]`` is the corrupted text's margin with the one vector of layer l, position p replaced by the clean text's;
+    `PatchGrid.effects` says what share of the way back to the clean margin that is.
 
     Args:
+        clean, corrupted: traces of two texts with as many tokens (`swap_word` makes one from the other).
         target: class index or label; None takes class 1 of two, or the class predicted for the clean text of more.
 
     Raises:

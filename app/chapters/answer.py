@@ -153,6 +153,8 @@ def _three(found: Answer) -> list[Run]:
 
 def _four(found: Answer) -> list[Run]:
     lens, surest = found.lens, found.surest
+    if len(found.tokens) == 1:
+        return fill("answer", "takeaway four alone")
     return fill(
         "answer",
         "takeaway four turns" if found.flips else "takeaway four never",

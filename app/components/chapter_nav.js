@@ -1,5 +1,6 @@
 // props.value: stem of the chapter seen · props.chapters: [[stem, title], …]
 const row = element.querySelector(".chapter-nav");
+let picked = null;
 const panel = (stem) => document.getElementById("chapter-" + stem);
 
 row.replaceChildren(...props.chapters.map(([stem, title], index) => {
@@ -23,9 +24,9 @@ row.replaceChildren(...props.chapters.map(([stem, title], index) => {
   return tab;
 }));
 
-function show() {
+function show(chapter) {
   for (const [stem] of props.chapters) {
-    const seen = stem === props.value;
+    const seen = stem === chapter;
     const tab = document.getElementById("tab-" + stem);
     tab.setAttribute("aria-selected", seen);
     tab.tabIndex = seen ? 0 : -1;
@@ -33,12 +34,13 @@ function show() {
     panel(stem)?.setAttribute("aria-labelledby", tab.id);
     if (seen) row.scrollTo({ left: tab.offsetLeft - row.clientWidth / 2 + tab.clientWidth / 2 });
   }
-  document.documentElement.dataset.chapter = props.value;
+  document.documentElement.dataset.chapter = chapter;
 }
 function pick(stem) {
+  picked = stem;
+  show(stem);
   if (stem === props.value) return;
   props.value = stem;
-  show();
   trigger("select", { stem });
 }
 
@@ -60,6 +62,11 @@ function fade() {
 }
 row.addEventListener("scroll", fade, { passive: true });
 new ResizeObserver(fade).observe(row);
-watch("value", show);
-show();
+// Python reads the link and answers seconds later. What the link asks for is seen at once; what was picked meanwhile stays.
+watch("value", () => {
+  if (picked && props.value !== picked) props.value = picked;
+  show(props.value);
+});
+const asked = new URLSearchParams(window.location.search).get("chapter");
+show(props.chapters.some(([stem]) => stem === asked) ? asked : props.value);
 fade();

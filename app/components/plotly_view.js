@@ -21,6 +21,7 @@ function recolour(node) {
 }
 
 let drawnWidth = 0;
+let drawnFromTheRight = false;
 let drawnDark = null;
 async function draw() {
   const figure = props.value;
@@ -50,7 +51,9 @@ async function draw() {
     const point = event.points[0];
     trigger("point_click", { x: point.x, y: point.y, customdata: point.customdata });
   });
-  if (drawnWidth !== width && meta.from_the_right) scroll.scrollLeft = scroll.scrollWidth;
+  const fromTheRight = Boolean(meta.from_the_right);
+  if (fromTheRight && (drawnWidth !== width || !drawnFromTheRight)) scroll.scrollLeft = scroll.scrollWidth;
+  drawnFromTheRight = fromTheRight;
   drawnWidth = width;
   drawnDark = isDark();
 }

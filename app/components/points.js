@@ -1,5 +1,5 @@
 // props.value: [{claim, evidence: [[text, strong], …], opens, link}, …]
-const list = element.querySelector(".points");
+const list = element.querySelector(".sentences");
 
 function made(tag, name, text = "") {
   const node = document.createElement(tag);
@@ -9,7 +9,7 @@ function made(tag, name, text = "") {
 }
 function draw() {
   list.replaceChildren(...(props.value || []).map((point) => {
-    const line = made("li", "point");
+    const line = made("li", "sentence");
     const evidence = made("p", "evidence");
     evidence.append(...point.evidence.map(([text, strong]) => made(strong ? "strong" : "span", "", text)));
     const link = made("button", "see", point.link); // chapter_nav.js opens the chapter

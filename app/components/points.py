@@ -31,7 +31,7 @@ class Points(ScriptedHTML):
     """Shows a list of `Point`; covered, as the takeaway is, until the chapter's question is answered."""
 
     def __init__(self, **props: Any) -> None:  # noqa: ANN401
-        super().__init__("points", template='<ol class="points"></ol>', **props)
+        super().__init__("points", template='<ol class="sentences"></ol>', **props)
 
     def postprocess(self, value: Sequence[Point] | None) -> list[dict[str, Any]]:
         return [

@@ -382,6 +382,36 @@ def test_copy_link_copies_the_address(linked):
     eventually(linked, lambda: linked.evaluate("navigator.clipboard.readText()"), linked.url)
 
 
+def test_a_chapter_picked_before_the_link_was_read_stays(context, server, clf):
+    early = context.new_page()
+    early.goto(server.url)
+    early.locator("#tab-geometry").click()  # Python answers with the link's chapter, the first, only after this
+    wait_for_words(early, clf, geometry, FIRST_TEXT)
+    eventually(early, lambda: "chapter=geometry" in early.url, True)
+    assert seen(early) == ["geometry"]
+    early.close()
+
+
+def test_the_chapter_of_a_link_is_seen_before_python_has_read_it(context, server):
+    page = context.new_page()
+    page.route("**/queue/join*", lambda route: None)  # Python never hears of it
+    page.goto(server.url + "?chapter=answer")
+    page.locator("#chapter-answer h2").wait_for()
+    assert seen(page) == ["answer"]
+    page.close()
+
+
+def test_what_belongs_to_no_text_is_dimmed_with_its_words(page):
+    write(page, "")
+    eventually(page, lambda: "no text to read" in notice(page), True)
+    chapter = seen(page)[0]
+    dimmed = [f"#chapter-{chapter} .card", f"#chapter-{chapter} .takeaway"]
+    assert [page.locator(part).first.evaluate("node => getComputedStyle(node).opacity") for part in dimmed] == [
+        "0.4",
+        "0.4",
+    ]
+
+
 def test_a_hostile_link_opens_the_page_with_its_defaults(open_page, clf):
     options = {
         "chapter": "rollout",

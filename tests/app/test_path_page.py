@@ -55,6 +55,14 @@ def shown(page, chapter: str) -> str:
     return page.locator(f"#{chapter}-quiz .answer").text_content()
 
 
+def painted(page, chapter: str) -> bool:
+    """Whether bars, points or cells of the chapter's figure can be seen, not its axes alone."""
+    return page.locator(f"#{chapter}-figure .plot").evaluate(
+        """plot => [...plot.querySelectorAll('.bars path, .scatterlayer path.point, .heatmaplayer image')]
+            .some((mark) => mark.checkVisibility() && mark.getBoundingClientRect().width > 0)"""
+    )
+
+
 # --- the whole path ---
 
 
@@ -66,6 +74,7 @@ def test_a_reader_walks_from_the_first_chapter_to_the_last_and_back(fresh, clf):
         eventually(page, lambda name=name: seen(page), [name])
         wait_for_words(page, clf, chapter, TEXT)
         assert not is_open(page, name)
+        eventually(page, lambda name=name: painted(page, name), True)
         said = choose_answer(page, name, place % 2)
         assert shown(page, name).startswith(f"You said: {said}")
         assert page.evaluate("document.activeElement.className") == "answer"
@@ -93,7 +102,7 @@ def test_the_last_pages_sentences_quote_the_library_and_lead_to_their_chapters(f
     write(page, TEXT)
     go_to(page, "answer")
     wait_for_words(page, clf, answer, TEXT)
-    assert not page.locator("#answer-points .point").first.is_visible()
+    assert not page.locator("#answer-points .sentence").first.is_visible()
     choose_answer(page, "answer", 1)
     points = explained(clf, answer, TEXT)[-1].points
     expected = ["".join(text for text, _ in point.evidence) for point in points]
