@@ -65,7 +65,9 @@ class InterventionEffect:
 
     def __repr__(self) -> str:
         verdict = f"{self.label_clean} → {self.label_after}" if self.flipped else f"still {self.label_after}"
-        return f"InterventionEffect({self.name!r}, margin {self.margin_clean:+.3f} → {self.margin_after:+.3f}, {verdict})"
+        return (
+            f"InterventionEffect({self.name!r}, margin {self.margin_clean:+.3f} → {self.margin_after:+.3f}, {verdict})"
+        )
 
 
 def effect_of(
