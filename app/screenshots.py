@@ -16,7 +16,10 @@ from .main import start
 from .ui import FIRST_TEXT
 
 SIZES = {"wide": (1280, "light"), "dark": (1280, "dark"), "narrow": (390, "light")}
-README_PICTURES = {"lens-wide", "rollout-dark", "attribution-narrow"}
+README_PICTURES = {
+    "interventions-wide": {"view": "patch"},
+}
+"""Pictures by chapter and size, each with the chapter's options."""
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -41,7 +44,8 @@ def main(arguments: list[str] | None = None) -> None:
                 if not chosen.all and f"{name}-{size}" not in README_PICTURES:
                     continue
                 page = browser.new_page(viewport={"width": width, "height": 760})
-                page.goto(f"{url}?{urlencode({'chapter': name, 'text': chosen.text, '__theme': theme})}")
+                options = README_PICTURES.get(f"{name}-{size}", {})
+                page.goto(f"{url}?{urlencode({'chapter': name, 'text': chosen.text, '__theme': theme, **options})}")
                 page.wait_for_selector(f"#{name}-takeaway strong", state="attached", timeout=60_000)
                 page.click(f"#{name}-quiz .show")  # uncovers the takeaway
                 page.wait_for_timeout(1500)  # the second part of a slow takeaway
