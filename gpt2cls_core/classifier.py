@@ -23,7 +23,7 @@ from .deltas import is_delta, load_delta, read_card
 from .encoding import Encoding, encode_text, with_prompt
 from .errors import ModelError, OptionError
 from .soft_prompt import virtual_ids
-from .weights import check_loaded, first_line
+from .weights import first_line, read_whole
 
 if TYPE_CHECKING:
     from transformers import GPT2ForSequenceClassification, GPT2LMHeadModel, GPT2Model, PreTrainedTokenizerBase
@@ -206,7 +206,7 @@ def _check_folder(folder: Path) -> None:
 
 
 def _read(location: str, name: str) -> tuple[GPT2ForSequenceClassification, PreTrainedTokenizerBase]:
-    from transformers import AutoConfig, AutoTokenizer, GPT2ForSequenceClassification
+    from transformers import AutoConfig, GPT2ForSequenceClassification
 
     try:
         config = AutoConfig.from_pretrained(location)
@@ -216,21 +216,11 @@ def _read(location: str, name: str) -> tuple[GPT2ForSequenceClassification, PreT
             )
         if config.num_labels < 2:
             raise ModelError(f"{name} has {config.num_labels} output; a classifier needs two classes or more.")
-        model, report = GPT2ForSequenceClassification.from_pretrained(
-            location,
-            config=config,
-            attn_implementation="eager",  # sdpa returns no attention weights
-            dtype=torch.float32,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(location)
+        return read_whole(GPT2ForSequenceClassification, location, name, config)
     except ModelError:
         raise
     except Exception as error:  # the hub, the safetensors and the JSON readers each raise their own kinds
         raise ModelError(_loading_message(location, name, error)) from error
-    check_loaded(name, model, tokenizer, report)
-    return model.eval().requires_grad_(False), tokenizer
 
 
 def _loading_message(location: str, name: str, error: Exception) -> str:

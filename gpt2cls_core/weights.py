@@ -11,7 +11,7 @@ import copy
 import hashlib
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import torch
@@ -20,9 +20,11 @@ from torch import nn
 from .errors import ModelError
 
 if TYPE_CHECKING:
-    from transformers import GPT2LMHeadModel, GPT2Model, PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import GPT2LMHeadModel, GPT2Model, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["check_loaded", "fingerprint", "first_line", "shared_language_model", "sharing_copy"]
+__all__ = ["fingerprint", "first_line", "read_whole", "shared_language_model", "sharing_copy"]
+
+Model = TypeVar("Model", bound="PreTrainedModel")
 
 # Weak: a language model goes when the last classifier on it goes.
 _MODELS: WeakValueDictionary[tuple, GPT2LMHeadModel] = WeakValueDictionary()
@@ -30,7 +32,9 @@ _TOKENIZERS: WeakKeyDictionary[GPT2LMHeadModel, PreTrainedTokenizerBase] = WeakK
 _LOADING = Lock()
 
 
-def check_loaded(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, report: dict[str, Any]) -> None:
+def _check_loaded(
+    name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, report: dict[str, Any]
+) -> None:
     """Refuse a model that loads and is not whole.
 
     Args:
@@ -63,6 +67,29 @@ def check_loaded(name: str, model: PreTrainedModel, tokenizer: PreTrainedTokeniz
 def _is_mask(key: str) -> bool:
     """Whether a key names the causal mask, which old checkpoints hold though it is no weight."""
     return key.endswith((".attn.bias", ".attn.masked_bias"))
+
+
+def read_whole(
+    kind: type[Model], location: str, name: str, config: PreTrainedConfig
+) -> tuple[Model, PreTrainedTokenizerBase]:
+    """A model of the given class and its tokenizer: evaluation mode, float32, eager attention, no gradients to parameters.
+
+    Raises:
+        ModelError: it is not whole (see `_check_loaded`). The hub, the safetensors and the JSON readers raise their own kinds.
+    """
+    from transformers import AutoTokenizer
+
+    model, report = kind.from_pretrained(
+        location,
+        config=config,
+        attn_implementation="eager",  # sdpa returns no attention weights
+        dtype=torch.float32,
+        use_safetensors=True,
+        output_loading_info=True,
+    )
+    tokenizer = AutoTokenizer.from_pretrained(location)
+    _check_loaded(name, model, tokenizer, report)
+    return model.eval().requires_grad_(False), tokenizer
 
 
 def first_line(error: Exception) -> str:
@@ -104,7 +131,7 @@ def _version(location: str) -> tuple:
 
 
 def _read_language_model(location: str, name: str) -> tuple[GPT2LMHeadModel, PreTrainedTokenizerBase]:
-    from transformers import AutoConfig, AutoTokenizer, GPT2LMHeadModel
+    from transformers import AutoConfig, GPT2LMHeadModel
 
     folder = Path(location)
     if folder.is_dir() and not any((folder / file).is_file() for file in ("tokenizer.json", "vocab.json")):
@@ -114,23 +141,13 @@ def _read_language_model(location: str, name: str) -> tuple[GPT2LMHeadModel, Pre
         head = (config.architectures or ["model of unnamed architecture"])[0]
         if head != "GPT2LMHeadModel":
             raise ModelError(f"{name} is a {head}. A language model (GPT2LMHeadModel) is needed here.")
-        model, report = GPT2LMHeadModel.from_pretrained(
-            location,
-            config=config,
-            attn_implementation="eager",  # sdpa returns no attention weights
-            dtype=torch.float32,
-            use_safetensors=True,
-            output_loading_info=True,
-        )
-        tokenizer = AutoTokenizer.from_pretrained(location)
+        return read_whole(GPT2LMHeadModel, location, name, config)
     except ModelError:
         raise
     except Exception as error:  # the hub, the safetensors and the JSON readers each raise their own kinds
         raise ModelError(
             f"The language model {name} can't be loaded: check name, files and network. ({first_line(error)})"
         ) from error
-    check_loaded(name, model, tokenizer, report)
-    return model.eval().requires_grad_(False), tokenizer
 
 
 def sharing_copy(module: nn.Module) -> nn.Module:
