@@ -11,7 +11,6 @@ What the run is judged by while choices are still open (learning rate, number of
 from __future__ import annotations
 
 import math
-import time
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import partial
@@ -26,6 +25,7 @@ from ..deltas import DELTA_REGIMES
 from ..errors import DataError, OptionError
 from ..soft_prompt import virtual_ids
 from ..weights import fingerprint
+from .clock import clock
 from .data import LabelledTexts, load_and_hold_out
 from .examples import Examples, in_batches, make_examples
 from .files import claim_folder, last_checkpoint, read_json, whole_folder, write_json
@@ -132,7 +132,7 @@ def lay_out(
 def walk(
     options: FinetuneOptions, learner: LastTokenClassifier, examples: Examples, held_out: HeldOut, *, pad: int
 ) -> float | None:
-    """Train by gradient descent; the seconds of it, or None where the run went on from a checkpoint."""
+    """Train by gradient descent; the seconds of it (see `clock`), or None where the run went on from a checkpoint."""
     per_step = options.batch_size * PartialState(cpu=not torch.cuda.is_available()).num_processes
     steps = math.ceil(len(examples) / per_step)
     held_out.steps |= {round(steps * i / options.measurements) for i in range(1, options.measurements + 1)}
@@ -145,9 +145,9 @@ def walk(
         callbacks=[held_out],
     )
     checkpoint = last_checkpoint(arguments.output_dir)
-    start = time.perf_counter()
+    start = clock()
     trainer.train(resume_from_checkpoint=checkpoint)
-    return None if checkpoint else time.perf_counter() - start - held_out.seconds
+    return None if checkpoint else clock() - start - held_out.seconds
 
 
 def train(options: FinetuneOptions, *, read_out: str = "last") -> Trained:

@@ -11,7 +11,6 @@ Beginnings of texts are learned from as elsewhere (see `prefixes`), by their wei
 from __future__ import annotations
 
 import hashlib
-import time
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +18,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from ..errors import OptionError
+from .clock import clock
 from .examples import Examples
 from .pooling import LastTokenClassifier, hidden_of_ids, read_hidden
 from .prefixes import prefix_weights
@@ -59,12 +59,12 @@ def fit_head(learner: LastTokenClassifier, examples: Examples, *, c: float, pad:
         Seconds that it took, those of the body's vectors included even if they were at hand.
     """
     frozen = frozen_vectors(learner, examples, pad=pad, body=body)
-    start = time.perf_counter()
+    start = clock()
     labels = np.asarray(examples.labels)[frozen.owners]
     weights = torch.from_numpy(head_weights(frozen.values, labels, c=c, sample_weights=frozen.weights))
     with torch.no_grad():
         learner.model.score.weight.copy_(weights)
-    return frozen.seconds + time.perf_counter() - start
+    return frozen.seconds + clock() - start
 
 
 def frozen_vectors(learner: LastTokenClassifier, examples: Examples, *, pad: int, body: str) -> FrozenVectors:
@@ -76,11 +76,11 @@ def frozen_vectors(learner: LastTokenClassifier, examples: Examples, *, pad: int
     key = digest.hexdigest()
     if key not in _KEPT:
         _KEPT.clear()
-        start = time.perf_counter()
+        start = clock()
         learner.eval().to("cuda" if torch.cuda.is_available() else "cpu")
         parts = list(_read(learner, examples, pad, prefix_weight))
         values, owners, weights = (np.concatenate(column) for column in zip(*parts, strict=True))
-        _KEPT[key] = FrozenVectors(values, owners, weights, time.perf_counter() - start)
+        _KEPT[key] = FrozenVectors(values, owners, weights, clock() - start)
     return _KEPT[key]
 
 

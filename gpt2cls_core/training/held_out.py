@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import numpy as np
 from torch import nn
 from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from .clock import clock
 from .data import LabelledTexts
 from .files import read_json, write_json
 from .pooling import predict
@@ -40,12 +40,12 @@ class HeldOut(TrainerCallback):
 
     def add_point(self, model: nn.Module, step: int) -> None:
         """Measure, and put the point behind those of earlier steps."""
-        start = time.perf_counter()
+        start = clock()
         point = {"step": step, "accuracy": self.measure(model)}
         before = [p for p in read_json(self.path, []) if p["step"] < step]
         write_json(self.path, [*before, point])
         print(f"\n{point}", flush=True)
-        self.seconds += time.perf_counter() - start
+        self.seconds += clock() - start
 
     def measure(self, model: nn.Module) -> dict[str, float]:
         """Accuracy by source."""

@@ -159,7 +159,9 @@ class RegimesOptions:
 
     base: str = option("the pre-trained model that all regimes start from: a folder or hub name")
     data: tuple[str, ...] = option("labelled sources by hub name or folder; only the train split is learned from")
-    test: tuple[str, ...] = option("labelled splits to measure on, each as SOURCE:SPLIT; curves use the first alone")
+    test: tuple[str, ...] = option(
+        "labelled splits to measure on, each as SOURCE:SPLIT; curves and read-outs use the first alone"
+    )
     output: str = option("folder for the finished cells, one JSON file each, and for the run that is under way")
     results: str = option("JSON file that the summary is merged into, under regimes")
     regimes: tuple[str, ...] = option("regimes to compare", REGIMES)

@@ -24,6 +24,7 @@ from ..errors import DataError, OptionError
 from ..weights import fingerprint
 from .baselines import bag_of_words, majority
 from .cells import BAG_OF_WORDS, Cell, passes_of, plan
+from .clock import clock
 from .data import LabelledTexts, load_labelled
 from .evaluate import accuracy_of, split_name
 from .files import claim_folder, read_json, write_json
@@ -83,7 +84,7 @@ def _run_cells(
             print(f"\n=== {cell.name}", flush=True)
             result = run_cell(cell, options, tests, work=output / "work" / cell.name)
             write_json(output / "cells" / f"{cell.name}.json", result)
-            shutil.rmtree(output / "work", ignore_errors=True)
+            shutil.rmtree(output / "work" / cell.name, ignore_errors=True)
         finished.append(lookup(cell))
     return finished, True
 
@@ -94,7 +95,7 @@ def run_cell(cell: Cell, options: RegimesOptions, tests: dict[str, LabelledTexts
     Args:
         work: folder for checkpoints.
     """
-    measured = {} if cell.part == "search" else dict(list(tests.items())[: 1 if cell.part == "curve" else None])
+    measured = dict(list(tests.items())[: {"search": 0, "table": None}.get(cell.part, 1)])
     settings = FinetuneOptions(
         base=options.base,
         data=tuple(f"{source}:{passes_of(cell, options.fewest_texts)}" for source in options.data),
@@ -127,7 +128,7 @@ def run_cell(cell: Cell, options: RegimesOptions, tests: dict[str, LabelledTexts
 
 def _bag_of_words(settings: FinetuneOptions, tests: dict[str, LabelledTexts]) -> dict[str, Any]:
     """The baseline on the texts that a regime would be given."""
-    start = time.perf_counter()
+    start = clock()
     drawn = sum((train for _, train, _ in draw_sources(settings).values()), LabelledTexts([], []))
     words = bag_of_words(drawn)
     weights = words[-1].coef_.size + words[-1].intercept_.size
@@ -136,7 +137,7 @@ def _bag_of_words(settings: FinetuneOptions, tests: dict[str, LabelledTexts]) ->
         "trained_parameters": weights,
         "stored_bytes": BYTES_EACH * weights,
         "texts": len(drawn),
-        "seconds": round(time.perf_counter() - start, 1),
+        "seconds": round(clock() - start, 1),
         "accuracy": {name: accuracy_of(words.predict(test.texts), test.labels) for name, test in tests.items()},
     }
 

@@ -56,7 +56,10 @@ def report(results: str) -> str:
         lines += ["", *_table(["tokens read", "held-out loss", "probe accuracy"], points)]
     if study := measured.get("regimes", {}).get("table"):
         rows = [_regime(name, entry) for name, entry in study.items()]
-        lines += ["", *_table(["what was trained", "weights trained", "stored", "seconds", *SPLITS.values()], rows)]
+        lines += [
+            "",
+            *_table(["what was trained", "weights trained", "stored", "core-seconds", *SPLITS.values()], rows),
+        ]
     return "\n".join(lines)
 
 

@@ -45,9 +45,10 @@ def summarise(cells: Sequence[dict[str, Any]], options: RegimesOptions) -> dict[
     Returns:
         - command, base, data, seeds, examples, sample: how it was done;
         - search: by regime what was tried (rate, passes, held-out accuracy), in order;
-        - table: by regime, and for the bag of words, what was trained and stored, how long it took, and accuracy by split;
+        - table: by regime, and for the bag of words, what was trained and stored, how long it took (see `clock`), and accuracy by
+          split;
         - curves: by regime a list of points, from few texts to those of the table, with accuracy on the first split;
-        - read_outs: by regime and place to read, accuracy by split.
+        - read_outs: by regime and place to read, accuracy on the first split.
     """
     parts = {part: [c for c in cells if c["part"] == part] for part in ("search", "table", "curve", "read-out")}
     regimes = list(dict.fromkeys(cell["regime"] for cell in parts["table"]))
@@ -123,7 +124,11 @@ def _read_outs(elsewhere: list[dict[str, Any]], table: list[dict[str, Any]]) -> 
     """By regime and place, the last token of the table first."""
     found: dict[str, dict[str, Any]] = {}
     for regime in dict.fromkeys(cell["regime"] for cell in elsewhere):
-        cells = [cell for cell in (*table, *elsewhere) if cell["regime"] == regime]
+        cells = [
+            {**cell, "accuracy": {split: cell["accuracy"][split] for split in elsewhere[0]["accuracy"]}}
+            for cell in (*table, *elsewhere)
+            if cell["regime"] == regime
+        ]
         places = dict.fromkeys(cell["read_out"] for cell in cells)
         found[regime] = {place: _accuracy([c for c in cells if c["read_out"] == place]) for place in places}
     return found
