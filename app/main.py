@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started as a file, only app/ is on the path
 
+EMBEDDED = """<script>
+if (new URLSearchParams(window.location.search).get("embed") === "1") document.documentElement.dataset.embed = "true";
+</script>"""
+RESIZER = Path(__file__).with_name("vendor") / "iframe-resizer" / "iframeResizer.min.js"
+"""For pages in which a chapter is embedded: the frame gets as high as its content."""
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
 
@@ -58,19 +63,23 @@ def start(
     Returns:
         The page and its address.
     """
+    from starlette.responses import FileResponse
+    from starlette.routing import Route
+
     from app import models, theme, ui
     from app.chapters import CHAPTERS, stem
 
-    shape = models.shape(model)
-    # The model loads while the server comes up; the first visitor's request waits for whichever is later.
-    threading.Thread(target=models.classifier, args=(model,), daemon=True).start()
-    demo = ui.build([model], shape)
-    _, address, _ = demo.queue(max_size=64).launch(
+    offered = models.offered(model)
+    # Models load while the server comes up, the default first; the first visitor's request waits for whichever is later.
+    threading.Thread(target=models.load_all, args=(offered,), daemon=True).start()
+    demo = ui.build(offered, models.shape(model))
+    server, address, _ = demo.queue(max_size=64).launch(
         server_name=host,
         server_port=port,
         inbrowser=browser,
-        prevent_thread_lock=not wait,
+        prevent_thread_lock=True,
         quiet=not wait,
+        head=EMBEDDED,
         theme=theme.theme(),
         css=theme.css(map(stem, CHAPTERS)),
         footer_links=[],
@@ -79,6 +88,9 @@ def start(
         enable_monitoring=False,
         show_error=True,
     )
+    server.router.routes.insert(0, Route("/embed.js", lambda _request: FileResponse(RESIZER)))
+    if wait:
+        demo.block_thread()
     return demo, address
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -10,24 +11,38 @@ from threading import Lock
 
 from gpt2cls_core import (
     Classifier,
+    FrozenFeatures,
     LanguageModel,
     LensProbes,
+    LiveHead,
     ModelError,
     SentenceCloud,
     States,
     Trace,
     bundled_folder,
+    bundled_names,
     cloud_sentences,
     load_base,
     load_classifier,
+    load_features,
     load_lens_probes,
     read_states,
     sentence_cloud,
     trace,
+    train_head,
 )
 
 _LOADING = Lock()  # lru_cache alone would load twice for two who ask at once
 RESULTS = Path(__file__).resolve().parents[1] / "assets" / "results.json"
+TRAINED = {
+    "head": "the head alone",
+    "prompt": "soft prompt",
+    "lora": "LoRA",
+    "last-block": "last block",
+    "full": "everything",
+    "random": "everything, from random",
+}
+"""What was trained, by bundled name, from the least to the most: the switch in the header."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +54,34 @@ class Shape:
     n_head: int
 
 
+def offered(default: str) -> list[str]:
+    """The models to switch between: the default first, then the bundled ones that it can be compared with.
+
+    Raises:
+        ModelError: the default can't be loaded.
+    """
+    bundled = [name for name in TRAINED if name in bundled_names() and name != default]
+    return [default, *(name for name in bundled if shape(name) == shape(default))]
+
+
+def title(name: str) -> str:
+    """What the switch calls a model."""
+    return TRAINED.get(name, Path(name).name)
+
+
 def shape(name: str) -> Shape:
-    """Read a local model's config.json, which takes a millisecond; load a model from the hub.
+    """Read a local model's files, which takes a millisecond; load a model from the hub.
 
     Raises:
         ModelError: it can't be loaded.
     """
-    path = (bundled_folder(name) or Path(name)) / "config.json"
+    folder = bundled_folder(name) or Path(name)
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        labels = tuple(config["id2label"][str(i)] for i in range(len(config["id2label"])))
-        return Shape(labels, config["n_layer"], config["n_head"])
-    except (OSError, KeyError, TypeError, ValueError):
+        card = {} if (folder / "config.json").is_file() else _json(folder / "card.json")
+        config = _json((bundled_folder(name).parent / card["base"] if card else folder) / "config.json")
+        labels = card.get("labels") or [config["id2label"][str(i)] for i in range(len(config["id2label"]))]
+        return Shape(tuple(labels), config["n_layer"], config["n_head"])
+    except (OSError, AttributeError, KeyError, TypeError, ValueError):
         clf = classifier(name)
         return Shape(clf.labels, clf.n_layer, clf.n_head)
 
@@ -65,7 +96,14 @@ def classifier(name: str) -> Classifier:
         return _classifier(name)
 
 
-@lru_cache(maxsize=4)
+def load_all(names: list[str]) -> None:
+    """Load models one after another, so that switching to one later is quick; one that can't be loaded is told when chosen."""
+    for name in names:
+        with suppress(ModelError):
+            classifier(name)
+
+
+@lru_cache(maxsize=16)  # the bundled ones share a body
 def _classifier(name: str) -> Classifier:
     from transformers.utils import logging
 
@@ -93,7 +131,7 @@ def read_with(clf: Classifier, text: str) -> Trace:
     return trace(clf, text)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def base(clf: Classifier) -> LanguageModel | None:
     """The language model that a classifier started from, or None where it is not at hand."""
     try:
@@ -109,7 +147,45 @@ def base_states(clf: Classifier, text: str) -> States | None:
     return read_states(model, text) if model else None
 
 
-@lru_cache(maxsize=4)
+def beside(clf: Classifier) -> list[Classifier]:
+    """A classifier among the bundled ones with the same labels, in the order of the switch; a foreign one comes first."""
+    names = [name for name in TRAINED if name in bundled_names()]
+    found = [] if clf.name in names else [clf]
+    for name in names:
+        with suppress(ModelError):  # told when it is chosen
+            found.append(clf if name == clf.name else classifier(name))
+    return [other for other in found if other.labels == clf.labels]
+
+
+@lru_cache(maxsize=1)
+def features() -> FrozenFeatures | None:
+    """What the bundled base makes of labelled sentences, to train heads on; None where it does not ship."""
+    try:
+        return load_features(load_base())
+    except ModelError:
+        return None
+
+
+@lru_cache(maxsize=64)
+def live_head(examples: int, layer: int, place: str, seed: int) -> LiveHead:
+    """A head trained on these features, which must be there; the same choice is trained once.
+
+    Raises:
+        OptionError: they have not so many examples, or no such layer or place.
+    """
+    return train_head(features(), examples=examples, layer=layer, place=place, seed=seed)
+
+
+@lru_cache(maxsize=16)
+def frozen_states(text: str) -> States | None:
+    """What the bundled base makes of a text, whatever the page's model; None where there is no base."""
+    try:
+        return read_states(load_base(), text)
+    except ModelError:
+        return None
+
+
+@lru_cache(maxsize=8)
 def lens_probes(clf: Classifier) -> LensProbes | None:
     """The classifier's trained lens, or None where it has none."""
     try:
@@ -118,7 +194,7 @@ def lens_probes(clf: Classifier) -> LensProbes | None:
         return None
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
 def cloud(clf: Classifier) -> SentenceCloud | None:
     """The project's own sentences as this classifier sees them, or None for one without exactly two classes."""
     return sentence_cloud(clf, *cloud_sentences()) if len(clf.labels) == 2 else None
@@ -130,18 +206,26 @@ def kept(*_key: object) -> list:
     return []
 
 
+def _json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
 def results() -> dict:
     """What was measured, from assets/results.json; empty where the file is missing."""
     try:
-        return json.loads(RESULTS.read_text(encoding="utf-8"))
+        return _json(RESULTS)
     except (OSError, ValueError):
         return {}
 
 
 def facts(name: str) -> str:
-    """One line on a model: what it is, its size, and its measured accuracy beside the bag of words."""
+    """One line on a model: what it is, how much of it was trained, and its measured accuracy beside the bag of words."""
     clf = classifier(name)
-    parts = [str(clf.card.get("description", Path(name).name)), f"{clf.n_parameters / 1e6:.1f}M parameters"]
+    n_all, trained = clf.n_parameters, clf.card.get("trained_parameters")
+    size = f"{n_all / 1e6:.1f}M parameters"
+    if trained is not None:
+        size += ", all trained" if trained == n_all else f", {trained:,} of them trained"
+    parts = [str(clf.card.get("description", Path(name).name)), size]
     measured = results()
     try:
         accuracy = measured["classifiers"][name]["accuracy"]["sst2/validation"]["accuracy"]

@@ -1,8 +1,7 @@
-"""The page: header, text, verdict, and the ordered chapters. Nothing is computed here but the verdict's words."""
+"""The page, wired: what is computed when something is typed, pressed or chosen."""
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -11,52 +10,31 @@ from typing import Any
 
 import gradio as gr
 
-from gpt2cls_core import Gpt2clsError, Trace
+from gpt2cls_core import Gpt2clsError
 
 from . import models
-from .chapters import CHAPTERS, chapters_in_order, stem
+from .chapters import CHAPTERS, stem
 from .chapters.frame import Frame, Press
-from .components.chapter_nav import ChapterNav
-from .components.example_picker import ExamplePicker
-from .components.glossary import Glossary
-from .components.verdict import Verdict
-from .glossary import read_glossary, term_id
+from .export import lesson_html
+from .header import TITLE, masthead_html, unread_value, verdict_value
+from .layout import FIRST_TEXT, lay_out
 from .urlstate import parse_option, read_query
 
-QUESTION = "How can one last token know the whole sentence?"
-TERMS_IN_FACTS = ("SST-2", "bag of words")  # of the glossary
-EXAMPLES = Path(__file__).resolve().parents[1] / "assets" / "examples.json"
-FIRST_TEXT = "It starts slowly, but by the end I loved every minute of it."
 ONE_AT_A_TIME = {"concurrency_id": "model", "concurrency_limit": 1}
 
 
 def build(offered: list[str], shape: models.Shape) -> gr.Blocks:
-    """The whole page.
+    """The whole page, wired.
 
     Args:
         offered: models to choose from, the default first; loaded on first use.
-        shape: labels, layers and heads of the default model, which the options are made for.
+        shape: as in `lay_out`.
     """
-    with gr.Blocks(title="gpt2cls · " + QUESTION, analytics_enabled=False) as demo:
-        masthead = gr.HTML(_masthead(""), apply_default_css=False, elem_id="masthead")
-        with gr.Row(elem_classes=["ask"]):
-            with gr.Column(elem_classes=["card", "text-card"]):
-                text = gr.Textbox(
-                    FIRST_TEXT, lines=2, max_lines=6, label="Your text", show_label=False, elem_id="text", container=False,
-                    placeholder="Type a sentence…",
-                )  # fmt: skip
-                with gr.Row(elem_classes=["text-tools"]):
-                    examples = ExamplePicker(_examples(), elem_id="examples")
-                    copy = gr.Button("copy link", elem_id="copy-link", size="sm")
-                    model = gr.Dropdown(
-                        offered, value=offered[0], label="Model", show_label=False, container=False,
-                        visible=len(offered) > 1, elem_id="model",
-                    )  # fmt: skip
-            with gr.Column(elem_classes=["card"]):
-                verdict = Verdict(elem_id="verdict")
-        nav = ChapterNav(list(chapters_in_order().items()), elem_id="chapters")
-        frames = {stem(chapter): chapter.render(shape) for chapter in CHAPTERS}
-        Glossary(read_glossary(), elem_id="glossary")
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as demo:
+        made = lay_out(offered, shape)
+        masthead, model, text, verdict, nav, frames = (
+            made.masthead, made.model, made.text, made.verdict, made.nav, made.frames
+        )  # fmt: skip
 
         named = [(name, option) for name in frames for option in frames[name].options]
         options = [frames[name].options[option] for name, option in named]
@@ -69,9 +47,9 @@ def build(offered: list[str], shape: models.Shape) -> gr.Blocks:
             try:
                 clf, read = models.classifier(model), models.read(model, text)
             except Gpt2clsError as error:
-                yield {verdict: _unread(str(error))}
+                yield {verdict: unread_value(str(error))}
                 return
-            yield {verdict: _verdict(read), masthead: _masthead(models.facts(model))}
+            yield {verdict: verdict_value(read), masthead: masthead_html(models.facts(model))}
             chosen = {option: v for (name, option), v in zip(named, values, strict=True) if name == chapter}
             explain = next(c.explain for c in CHAPTERS if stem(c) == chapter)
             for explained in explain(clf, read, **chosen):
@@ -98,7 +76,7 @@ def build(offered: list[str], shape: models.Shape) -> gr.Blocks:
         gr.on([text.change], page, inputs, outputs, trigger_mode="always_last", **compute)
         changes = [nav.select, model.input, *(o.change if isinstance(o, gr.Textbox) else o.input for o in options)]
         gr.on(changes, page, inputs, outputs, trigger_mode="always_last", **compute)
-        examples.select(_picked, None, text, **compute)
+        made.examples.select(_picked, None, text, **compute)
         remember = _remember_script(named)
         gr.on([text.change, *changes], None, inputs, None, js=remember, api_visibility="private")
         for frame in frames.values():
@@ -107,31 +85,8 @@ def build(offered: list[str], shape: models.Shape) -> gr.Blocks:
                 pressed = listen(press, own, own, queue=False, trigger_mode="multiple", api_visibility="private")
                 pressed.then(page, inputs, outputs, trigger_mode="always_last", **compute)
                 pressed.then(None, inputs, None, js=remember, api_visibility="private")
-        copy.click(
-            None,
-            None,
-            None,
-            js="() => { navigator.clipboard.writeText(window.location.href); }",
-            api_visibility="private",
-        )
+        made.share.save(_save, [text, model], made.share, **compute)
     return demo
-
-
-def _masthead(facts: str) -> str:
-    # Facts may name a foreign checkpoint, so they are escaped; braces would be read as a template.
-    safe = html.escape(facts).replace("{", "&#123;").replace("$", "&#36;")
-    for term in TERMS_IN_FACTS:
-        safe = safe.replace(
-            term, f'<span class="term" tabindex="0" role="button" aria-describedby="{term_id(term)}">{term}</span>'
-        )
-    return f'<header class="masthead"><h1>{QUESTION}</h1><div class="facts">{safe}</div></header>'
-
-
-def _examples() -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {}
-    for example in json.loads(EXAMPLES.read_text(encoding="utf-8")):
-        groups.setdefault(example["group"], []).append(example["text"])
-    return groups
 
 
 def _presses(frame: Frame) -> list[tuple[Callable, Callable]]:
@@ -154,41 +109,15 @@ def _presses(frame: Frame) -> list[tuple[Callable, Callable]]:
     return [*steps, *((button.click, preset(changes)) for button, changes in frame.presets.items())]
 
 
+def _save(text: str, model: str) -> dict[str, str]:
+    try:
+        return {"file": "lesson.html", "document": lesson_html(model, text)}
+    except Gpt2clsError as error:
+        return {"problem": str(error)}
+
+
 def _picked(event: gr.EventData) -> str:
     return str(event.text)
-
-
-def _verdict(trace: Trace) -> dict[str, Any]:
-    probabilities = trace.probabilities.tolist()
-    n = len(trace.tokens)
-    count = f"{n} token{'s' if n > 1 else ''}"
-    cut = (
-        f"The model reads {n} tokens at once; the first {trace.tokens_cut} of your text were cut. "
-        "Shorten it to have all of it read."
-        if trace.tokens_cut
-        else ""
-    )
-    if len(trace.labels) == 2:
-        margin = float(trace.logits[1] - trace.logits[0])
-        facts = f"margin {margin:+.2f} · P({trace.labels[1]}) {probabilities[1]:.3f}"
-        sign, place = ("positive" if margin > 0 else "negative"), probabilities[1]
-    else:
-        best = sorted(zip(probabilities, trace.labels, strict=True), reverse=True)[:3]
-        facts = " · ".join(f"{label} {p:.3f}" for p, label in best)
-        sign, place = "", None
-    return {
-        "label": trace.label,
-        "sign": sign,
-        "place": place,
-        "facts": facts,
-        "count": count,
-        "notice": cut,
-        "stale": False,
-    }
-
-
-def _unread(message: str) -> dict[str, Any]:
-    return {"label": "—", "sign": "", "place": None, "facts": "", "count": "", "notice": message, "stale": True}
 
 
 def _from_link(component: gr.components.Component, raw: str | None) -> object:

@@ -79,7 +79,7 @@ class Answer:
     @property
     def flips(self) -> tuple[int, ...]:
         """Positions at which the verdict changes sides while the text is read, as in `LensGrid.flips`."""
-        return tuple(position for position in self.lens.flips if position > self.first)
+        return self.lens.flips
 
     @property
     def surest(self) -> int:

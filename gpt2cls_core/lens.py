@@ -57,6 +57,7 @@ class LensGrid:
             cell the model's own.
         verdicts: the class that wins in each cell, int64 [layer+1 pos].
         target, other: the class explained and its strongest rival on the whole text; the same two in every cell.
+        first: position of the text's first token; a soft prompt's virtual tokens stand before it.
     """
 
     tokens: tuple[str, ...]
@@ -66,6 +67,7 @@ class LensGrid:
     verdicts: Tensor
     target: int
     other: int
+    first: int = 0
 
     @property
     def margin(self) -> float:
@@ -74,14 +76,14 @@ class LensGrid:
 
     @property
     def flips(self) -> tuple[int, ...]:
-        """Positions at which the sign of the top row changes: the tokens that turn the running verdict."""
-        speaks_for = self.margins[-1] > 0
-        return tuple((speaks_for[1:] != speaks_for[:-1]).nonzero().flatten().add(1).tolist())
+        """Positions at which the sign of the top row changes within the text: the tokens that turn the running verdict."""
+        speaks_for = self.margins[-1, self.first :] > 0
+        return tuple((speaks_for[1:] != speaks_for[:-1]).nonzero().flatten().add(self.first + 1).tolist())
 
     @property
     def settled_token(self) -> int:
         """The position from which on the running verdict stays what it is at the end."""
-        return self.flips[-1] if self.flips else 0
+        return self.flips[-1] if self.flips else self.first
 
     @property
     def settled_layer(self) -> int:
@@ -142,7 +144,8 @@ def class_lens(clf: Classifier, trace: Trace, *, target: int | str | None = None
     chosen, other = clf.target(target, trace.logits)
     logits = head_logits(clf, trace.resid)
     margins = logits[..., chosen] - logits[..., other]
-    return LensGrid(trace.tokens, trace.labels, "head", margins, logits.argmax(-1), chosen, other)
+    first = trace.encoding.n_virtual
+    return LensGrid(trace.tokens, trace.labels, "head", margins, logits.argmax(-1), chosen, other, first)
 
 
 def probe_lens(clf: Classifier, trace: Trace, probes: LensProbes, *, target: int | str | None = None) -> LensGrid:
@@ -166,7 +169,8 @@ def probe_lens(clf: Classifier, trace: Trace, probes: LensProbes, *, target: int
     chosen, other = clf.target(target, trace.logits)
     speaks_for_1 = torch.einsum("lpd,ld->lp", normalised(clf, trace.resid), probes.weights) + probes.bias[:, None]
     margins = speaks_for_1 if chosen == 1 else -speaks_for_1
-    return LensGrid(trace.tokens, trace.labels, "probe", margins, (speaks_for_1 > 0).long(), chosen, other)
+    first = trace.encoding.n_virtual
+    return LensGrid(trace.tokens, trace.labels, "probe", margins, (speaks_for_1 > 0).long(), chosen, other, first)
 
 
 def next_token_lens(model: Classifier | LanguageModel, read: Trace | States, *, top: int = 5) -> NextTokenLens:

@@ -1,7 +1,7 @@
 """Who may import whom. Read from the source, so that every file that exists is checked, new ones too.
 
     errors ← words, weights, encoding ← deltas, classifier ← trace ← methods ← training, bench ← app helpers and figures
-    ← chapters ← ui ← main
+    ← chapters ← layout, export, ui ← main
 
 A module may import from its own level and from those before it.
 """
@@ -31,8 +31,12 @@ LEVELS = {  # of a module and what lies under it; the longest name decides
     "gpt2cls_core": 4,  # the methods
     "gpt2cls_core.training": 6,
     "gpt2cls_core.bench": 6,
+    "gpt2cls_core.batch": 6,
+    "gpt2cls_core.__main__": 6,
     "app": 7,  # figures, components, palette and other helpers
     "app.chapters": 8,
+    "app.layout": 9,
+    "app.export": 9,
     "app.ui": 9,
     "app.bench": 9,
     "app.main": 10,

@@ -73,10 +73,10 @@ def plain_head(clf: Classifier) -> Classifier:
     return dataclasses.replace(clf, model=model)
 
 
-def grid(*top: float) -> LensGrid:
+def grid(*top: float, first: int = 0) -> LensGrid:
     """One layer under a top row that we choose."""
     margins = torch.tensor([[0.5] * len(top), list(top)])
-    return LensGrid(("x",) * len(top), ("n", "p"), "head", margins, (margins > 0).long(), 1, 0)
+    return LensGrid(("x",) * len(top), ("n", "p"), "head", margins, (margins > 0).long(), 1, 0, first)
 
 
 # --- by hand ---
@@ -107,6 +107,13 @@ def test_two_cells_worked_out_by_hand(clf2: Classifier) -> None:
 def test_flips_are_where_the_running_verdict_turns(top: tuple, flips: tuple, settled: int) -> None:
     lens = grid(*top)
     assert (lens.flips, lens.settled_token, lens.margin) == (flips, settled, top[-1])
+
+
+def test_a_soft_prompts_virtual_tokens_turn_no_verdict() -> None:
+    lens = grid(1, -1, 1, 1, -1, first=2)  # two virtual tokens, then a text of three
+    assert (lens.flips, lens.settled_token) == ((4,), 4)
+    never = grid(1, -1, 1, 1, first=2)
+    assert (never.flips, never.settled_token) == ((), 2)
 
 
 def test_settled_layer_is_the_lowest_from_which_the_sign_stays() -> None:

@@ -97,7 +97,7 @@ def _forms(lens: LensGrid) -> list[Run]:
         token=quoted(lens.tokens[flips[-1]]) if flips else "",
         margin=lens.margin,
         label=lens.labels[lens.target if lens.margin > 0 else lens.other],
-        first=quoted(lens.tokens[0]),
+        first=quoted(lens.tokens[lens.first]),
         bottom=lens.at(0, -1),
         settled=lens.settled_layer,
     )

@@ -13,15 +13,20 @@ from typing import Any
 
 from ..errors import OptionError
 
-__all__ = ["claim_folder", "last_checkpoint", "read_json", "whole_folder", "write_json"]
+__all__ = ["claim_folder", "last_checkpoint", "read_json", "whole_folder", "write_json", "write_text"]
+
+
+def write_text(path: Path, content: str) -> None:
+    """Write a file in one move, so that a kill leaves the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_text(content, encoding="utf-8")
+    os.replace(partial, path)
 
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Write JSON in one move, so that a kill leaves the old file or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    """Write JSON in one move."""
+    write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path, default: Any = None) -> Any:  # noqa: ANN401 - whatever JSON can hold

@@ -11,9 +11,9 @@ import pytest
 from app import glossary, lesson
 from app.chapters import CHAPTERS, stem
 from app.glossary import read_glossary, term_id
+from app.header import TERMS_IN_FACTS
 from app.lesson import fill, quoted, read_lesson
 from app.prose import blocks, question, terms
-from app.ui import TERMS_IN_FACTS
 
 SIDES = {"negative": "negative", "positive": "positive"}
 PROSE = ("question", "answer", "lesson", "not shown", "next")  # sections that `app.prose` reads

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from conftest import TEXT, edit_config, save_tiny
 
-from app import models, ui
+from app import header, models
 from app.chapters.frame import sides
 from app.main import main
 from app.prose import runs
-from gpt2cls_core import Gpt2clsError, ModelError, load_classifier, trace
+from gpt2cls_core import Gpt2clsError, ModelError, bundled_names, load_classifier, trace
 
 
 @pytest.fixture
@@ -95,11 +95,81 @@ def test_the_shape_is_that_of_the_loaded_model(tiny_folder, clf):
     assert models.shape(str(tiny_folder)) == models.Shape(clf.labels, clf.n_layer, clf.n_head)
 
 
+@pytest.mark.parametrize("name", ["head", "prompt", "lora", "last-block"])
+def test_the_shape_of_what_is_kept_as_changes_is_its_bases(name, monkeypatch):
+    monkeypatch.setattr(models, "load_classifier", lambda name: pytest.fail("the weights were loaded"))
+    assert models.shape(name) == models.shape("full")
+
+
 @pytest.mark.parametrize("config", ["[]", "{}", "null", "not json"])
 def test_a_damaged_config_is_the_loaders_clear_error(tiny2, config):
     (tiny2 / "config.json").write_text(config)
     with pytest.raises(ModelError):
         models.shape(str(tiny2))
+
+
+# --- what is offered ---
+
+
+def test_all_bundled_classifiers_are_offered_the_default_first():
+    assert models.offered("lora")[0] == "lora"
+    assert sorted(models.offered("lora")) == sorted(models.offered("full")) == sorted(bundled_names())
+
+
+def test_a_model_of_another_shape_is_offered_alone(tiny2):
+    assert models.offered(str(tiny2)) == [str(tiny2)]
+
+
+def test_every_bundled_classifier_has_words_for_what_was_trained():
+    assert set(bundled_names()) <= set(models.TRAINED)
+    assert models.title("lora") == "LoRA"
+    assert models.title("folder/of/mine") == "mine"
+
+
+def test_the_switch_goes_from_the_least_trained_to_the_most(tiny2):
+    names = [name for _, name in header.switch_choices(["full", "lora", str(tiny2), "head"])]
+    assert names == [str(tiny2), "head", "lora", "full"]
+
+
+def test_loading_all_leaves_out_what_cannot_be_loaded_until_it_is_asked_for(monkeypatch):
+    def load(name: str) -> object:
+        if name == "broken":
+            raise ModelError("this one is broken")
+        loaded.append(name)
+        return object()
+
+    loaded = []
+    monkeypatch.setattr(models, "load_classifier", load)
+    models.load_all(["first of all", "broken", "last of all"])
+    assert loaded == ["first of all", "last of all"]
+    with pytest.raises(ModelError, match="this one is broken"):
+        models.classifier("broken")
+
+
+def test_the_bundled_classifiers_share_one_body_in_memory():
+    storages = {
+        name: {
+            p.untyped_storage().data_ptr(): p.untyped_storage().nbytes()
+            for p in models.classifier(name).model.parameters()
+        }
+        for name in ("head", "prompt", "last-block")
+    }
+    together = {pointer: size for one in storages.values() for pointer, size in one.items()}
+    one_body = sum(p.nbytes for p in models.classifier("head").model.parameters())
+    # beside one body: three heads, a prompt, and a block of the six, which is 12 d_model² of weights and more
+    assert sum(together.values()) < 1.2 * one_body
+
+
+def test_a_soft_prompt_is_not_counted_as_the_readers_tokens():
+    read = models.read("prompt", "A fine film.")
+    n_virtual = read.encoding.n_virtual
+    assert n_virtual > 0
+    assert (
+        header.verdict_value(read)["count"] == f"{len(read.tokens) - n_virtual} tokens after {n_virtual} virtual ones"
+    )
+    assert (
+        header.verdict_value(models.read("head", "A fine film."))["count"] == f"{len(read.tokens) - n_virtual} tokens"
+    )
 
 
 # --- the facts ---
@@ -120,6 +190,11 @@ def test_facts_give_name_size_and_measured_accuracy(tiny2, measured):
     size = sum(p.numel() for p in clf.model.parameters()) / 1e6
     expected = f"tiny2 · {size:.1f}M parameters · SST-2 accuracy 87.6% (bag of words 81.5%)"
     assert models.facts(str(tiny2)) == expected
+
+
+def test_facts_say_how_much_was_trained():
+    assert ", all trained · " in models.facts("full")
+    assert ", 512 of them trained · " in models.facts("head")  # two rows of 256
 
 
 @pytest.mark.parametrize("content", ["{}", "not json", '{"classifiers": {}}'])
@@ -145,7 +220,7 @@ def test_results_are_read_anew_so_that_a_running_page_shows_what_was_just_measur
 def test_facts_of_a_foreign_model_can_be_neither_markup_nor_template(tiny2):
     hostile = '<img src=x onerror="alert(1)"> ${alert(1)} {{value}}'
     (tiny2 / "card.json").write_text(json.dumps({"description": hostile}))
-    shown = ui._masthead(models.facts(str(tiny2)))
+    shown = header.masthead_html(models.facts(str(tiny2)))
     assert hostile.split()[0] in models.facts(str(tiny2))
     assert "<img" not in shown
     assert "${" not in shown

@@ -33,8 +33,8 @@ from browsing import (
 )
 
 from app.chapters import CHAPTERS, attribution, geometry, ledger, lens, predict, rollout, stem
+from app.layout import EXAMPLES, FIRST_TEXT
 from app.palette import DARK, LIGHT
-from app.ui import EXAMPLES, FIRST_TEXT
 from gpt2cls_core import Classifier, load_classifier, trace
 from gpt2cls_core import predict as library_predict
 
@@ -378,7 +378,7 @@ def test_the_address_follows_the_page_and_a_reload_shows_the_same(linked, clf):
 
 def test_copy_link_copies_the_address(linked):
     linked.bring_to_front()
-    linked.locator("#copy-link").click()
+    linked.locator("#share .link").click()
     eventually(linked, lambda: linked.evaluate("navigator.clipboard.readText()"), linked.url)
 
 

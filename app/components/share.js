@@ -1,0 +1,51 @@
+// props.value: {file, document} to save, or {problem}; see share.py
+const [link, code, file, whole, said] = [".link", ".code", ".file", ".whole", ".said"].map((part) => element.querySelector(part));
+const root = (window.gradio_config && window.gradio_config.root) || window.location.origin + window.location.pathname.replace(/\/$/, "");
+const words = file.textContent;
+
+function tell(what) {
+  said.textContent = what;
+  setTimeout(() => { if (said.textContent === what) said.textContent = ""; }, 6000);
+}
+async function copy(text, what) {
+  try { await navigator.clipboard.writeText(text); tell(`${what} copied`); } catch { window.prompt(`Copy the ${what}:`, text); }
+}
+function attribute(text) {
+  return text.replaceAll("&", "&amp;").replaceAll('"', "&quot;").replaceAll("<", "&lt;");
+}
+function embedCode() {
+  const address = new URL(window.location.href);
+  address.searchParams.set("embed", "1");
+  const chapter = document.documentElement.dataset.chapter;
+  address.searchParams.set("chapter", chapter);
+  return `<iframe id="gpt2cls-${chapter}" src="${attribute(address.href)}" title="${attribute(document.title)}" style="width: 100%; height: 900px; border: 0"></iframe>
+<script src="${attribute(root)}/embed.js"></script>
+<script>iFrameResize({}, "#gpt2cls-${chapter}")</script>`;
+}
+
+link.onclick = () => copy(window.location.href, "link");
+code.onclick = () => copy(embedCode(), "embed code");
+file.onclick = () => {
+  file.disabled = true;
+  file.textContent = "writing…";
+  trigger("save", {});
+};
+whole.onpointerdown = whole.onfocus = () => {
+  const address = new URL(window.location.href);
+  address.searchParams.delete("embed");
+  whole.href = address.href;
+};
+whole.onfocus();
+watch("value", () => {
+  const value = props.value;
+  if (!value) return;
+  file.disabled = false;
+  file.textContent = words;
+  if (value.problem) return tell(value.problem);
+  const address = URL.createObjectURL(new Blob([value.document], { type: "text/html" }));
+  const saved = document.createElement("a");
+  saved.href = address;
+  saved.download = value.file;
+  saved.click();
+  setTimeout(() => URL.revokeObjectURL(address), 60000);
+});

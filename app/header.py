@@ -1,0 +1,69 @@
+"""The top of the page as data: the question and the model, the switch between models, and the verdict's words."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+from gpt2cls_core import Trace
+
+from . import models
+from .glossary import term_id
+
+QUESTION = "How can one last token know the whole sentence?"
+TITLE = "gpt2cls · " + QUESTION
+TERMS_IN_FACTS = ("SST-2", "bag of words")  # of the glossary
+
+
+def switch_choices(offered: list[str]) -> list[tuple[str, str]]:
+    """Titles and names of the models, from the least trained to the most; a foreign one first."""
+    order = list(models.TRAINED)
+    by_training = sorted(offered, key=lambda name: order.index(name) if name in order else -1)
+    return [(models.title(name), name) for name in by_training]
+
+
+def masthead_html(facts: str) -> str:
+    """The question, and one line on the model, as HTML."""
+    # Facts may name a foreign checkpoint, so they are escaped; braces would be read as a template.
+    safe = html.escape(facts).replace("{", "&#123;").replace("$", "&#36;")
+    for term in TERMS_IN_FACTS:
+        safe = safe.replace(
+            term, f'<span class="term" tabindex="0" role="button" aria-describedby="{term_id(term)}">{term}</span>'
+        )
+    return f'<header class="masthead"><h1>{QUESTION}</h1><div class="facts">{safe}</div></header>'
+
+
+def verdict_value(trace: Trace) -> dict[str, Any]:
+    """What the `Verdict` shows of a text that was read."""
+    probabilities = trace.probabilities.tolist()
+    n_virtual = trace.encoding.n_virtual
+    n = len(trace.tokens) - n_virtual
+    count = f"{n} token{'s' if n > 1 else ''}" + (f" after {n_virtual} virtual ones" if n_virtual else "")
+    cut = (
+        f"The model reads {n} tokens of a text at once; the first {trace.tokens_cut} of yours were cut. "
+        "Shorten it to have all of it read."
+        if trace.tokens_cut
+        else ""
+    )
+    if len(trace.labels) == 2:
+        margin = float(trace.logits[1] - trace.logits[0])
+        facts = f"margin {margin:+.2f} · P({trace.labels[1]}) {probabilities[1]:.3f}"
+        sign, place = ("positive" if margin > 0 else "negative"), probabilities[1]
+    else:
+        best = sorted(zip(probabilities, trace.labels, strict=True), reverse=True)[:3]
+        facts = " · ".join(f"{label} {p:.3f}" for p, label in best)
+        sign, place = "", None
+    return {
+        "label": trace.label,
+        "sign": sign,
+        "place": place,
+        "facts": facts,
+        "count": count,
+        "notice": cut,
+        "stale": False,
+    }
+
+
+def unread_value(message: str) -> dict[str, Any]:
+    """What it shows of one that could not be."""
+    return {"label": "—", "sign": "", "place": None, "facts": "", "count": "", "notice": message, "stale": True}
