@@ -7,11 +7,9 @@ stick or a course site. What can't be in it is what needs the model: another tex
 from __future__ import annotations
 
 import argparse
-import asyncio
 import html
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -24,7 +22,7 @@ from . import models
 from .chapters import CHAPTERS, stem
 from .chapters.frame import Frame
 from .header import TITLE, masthead_html, verdict_value
-from .layout import Page, lay_out
+from .layout import Page, unwired
 from .static_page import StaticPage, Values, document
 
 __all__ = ["lesson_html"]
@@ -47,7 +45,7 @@ def lesson_html(model: str, text: str, *, chapters: Sequence[str] = ()) -> str:
         raise OptionError(f"There is no chapter {', '.join(unknown)}; the chapters are {', '.join(known)}.")
     asked = [name for name in known if name in (chapters or known)]
     clf, read = models.classifier(model), models.read(model, text)
-    blocks, made = _laid_out(model)
+    made = unwired(models.shape(model), model)
     views = {name: view for name in asked if (view := made.frames[name].options.get("view"))}
     for name, view in views.items():
         view.elem_id = f"{name}-view"
@@ -63,21 +61,9 @@ def lesson_html(model: str, text: str, *, chapters: Sequence[str] = ()) -> str:
             shown = {v: _values(made.frames[name], chapter, clf, read, v) for v in _view_values(view)}
             start |= shown[view.value if view else None]
             states |= {view.elem_id: shown} if view else {}
-    body = "".join(map(page.markup, blocks))
+    body = "".join(map(page.markup, made.blocks))
     _keep_to(page, asked, made)
     return document(body, page, title=TITLE, chapters=asked, states=states | {"": {"": start}})
-
-
-def _laid_out(model: str) -> tuple[list[gr.blocks.Block], Page]:
-    """The page's blocks, not wired, and its components."""
-
-    async def laid_out() -> tuple[list[gr.blocks.Block], Page]:
-        with gr.Blocks(analytics_enabled=False) as demo:
-            return demo.children, lay_out([model], models.shape(model))
-
-    # Where no event loop runs, gradio opens some and never closes them; where one does, none can be started: so in a thread.
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, laid_out()).result()
 
 
 def _view_values(view: gr.Radio | None) -> list[str | None]:

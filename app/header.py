@@ -9,6 +9,7 @@ from gpt2cls_core import Trace
 
 from . import models
 from .glossary import term_id
+from .prose import sides
 
 QUESTION = "How can one last token know the whole sentence?"
 TITLE = "gpt2cls · " + QUESTION
@@ -22,15 +23,20 @@ def switch_choices(offered: list[str]) -> list[tuple[str, str]]:
     return [(models.title(name), name) for name in by_training]
 
 
-def masthead_html(facts: str) -> str:
-    """The question, and one line on the model, as HTML."""
-    # Facts may name a foreign checkpoint, so they are escaped; braces would be read as a template.
-    safe = html.escape(facts).replace("{", "&#123;").replace("$", "&#36;")
+def masthead_html(facts: str, notice: str = "") -> str:
+    """The question, one line on the model, and what else must be said, as HTML."""
+    safe = _escaped(facts)
     for term in TERMS_IN_FACTS:
         safe = safe.replace(
             term, f'<span class="term" tabindex="0" role="button" aria-describedby="{term_id(term)}">{term}</span>'
         )
-    return f'<header class="masthead"><h1>{QUESTION}</h1><div class="facts">{safe}</div></header>'
+    told = f'<div class="told" role="alert">{_escaped(notice)}</div>' if notice else ""
+    return f'<header class="masthead"><h1>{QUESTION}</h1><div class="facts">{safe}</div>{told}</header>'
+
+
+def _escaped(text: str) -> str:
+    # Both may name a foreign checkpoint; braces would be read as a template.
+    return html.escape(text).replace("{", "&#123;").replace("$", "&#36;")
 
 
 def verdict_value(trace: Trace) -> dict[str, Any]:
@@ -61,6 +67,7 @@ def verdict_value(trace: Trace) -> dict[str, Any]:
         "count": count,
         "notice": cut,
         "stale": False,
+        "sides": sides(trace.labels),
     }
 
 

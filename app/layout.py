@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import gradio as gr
+from gradio.context import Context
 
 from . import models
 from .chapters import CHAPTERS, chapters_in_order, stem
@@ -19,9 +22,9 @@ from .components.share import Share
 from .components.verdict import Verdict
 from .glossary import read_glossary
 from .header import masthead_html, switch_choices
+from .settings import FIRST_TEXT
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "assets" / "examples.json"
-FIRST_TEXT = "It starts slowly, but by the end I loved every minute of it."
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +33,7 @@ class Page:
 
     Attributes:
         frames: of the chapters, by stem, in reading order.
+        blocks: the outermost of all, in order.
     """
 
     masthead: gr.HTML
@@ -40,14 +44,16 @@ class Page:
     verdict: Verdict
     nav: ChapterNav
     frames: Mapping[str, Frame]
+    blocks: list[gr.blocks.Block]
 
 
-def lay_out(offered: list[str], shape: models.Shape) -> Page:
+def lay_out(offered: list[str], shape: models.Shape, text: str = FIRST_TEXT) -> Page:
     """Put everything in its place, within a `gr.Blocks`; nothing happens yet.
 
     Args:
         offered: models to choose from, the default first.
         shape: labels, layers and heads of the default model, which the options are made for.
+        text: that stands there at first.
     """
     masthead = gr.HTML(masthead_html(""), apply_default_css=False, elem_id="masthead")
     model = gr.Radio(
@@ -55,8 +61,8 @@ def lay_out(offered: list[str], shape: models.Shape) -> Page:
     )
     with gr.Row(elem_classes=["ask"]):
         with gr.Column(elem_classes=["card", "text-card"]):
-            text = gr.Textbox(
-                FIRST_TEXT, lines=2, max_lines=6, label="Your text", show_label=False, elem_id="text", container=False,
+            box = gr.Textbox(
+                text, lines=2, max_lines=6, label="Your text", show_label=False, elem_id="text", container=False,
                 placeholder="Type a sentence…",
             )  # fmt: skip
             with gr.Row(elem_classes=["text-tools"]):
@@ -67,7 +73,19 @@ def lay_out(offered: list[str], shape: models.Shape) -> Page:
     nav = ChapterNav(list(chapters_in_order().items()), elem_id="chapters")
     frames = {stem(chapter): chapter.render(shape) for chapter in CHAPTERS}
     Glossary(read_glossary(), elem_id="glossary")
-    return Page(masthead, model, text, examples, share, verdict, nav, frames)
+    return Page(masthead, model, box, examples, share, verdict, nav, frames, Context.root_block.children)
+
+
+def unwired(shape: models.Shape, model: str = "") -> Page:
+    """The page as it is laid out for a model of this shape, not served and not wired."""
+
+    async def laid_out() -> Page:
+        with gr.Blocks(analytics_enabled=False):
+            return lay_out([model], shape)
+
+    # Where no event loop runs, gradio opens some and never closes them; where one does, none can be started: so in a thread.
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, laid_out()).result()
 
 
 def _examples() -> dict[str, list[str]]:

@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
         prog="python -m app", description="Why can GPT-2 classify a text from its last token? The page."
     )
     parser.add_argument(
-        "--model", default="full", help="bundled name, folder, or hub id of a GPT-2 classifier (default: full)"
+        "--model", help="bundled name, folder, or hub id of a GPT-2 classifier (default: full, or $GPT2CLS_MODELS)"
     )
     parser.add_argument(
         "--host", default=os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1"), help="address to listen on"
@@ -39,41 +39,56 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     chosen = parser.parse_args(arguments)
-    if "/" not in chosen.model or Path(chosen.model).is_dir():
+    asked = [chosen.model] if chosen.model else os.environ.get("GPT2CLS_MODELS", "").split(",")
+    if not any("/" in name and not Path(name.strip()).is_dir() for name in asked):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing to ask the hub for
 
-    from gpt2cls_core import ModelError
+    from gpt2cls_core import Gpt2clsError
 
     browser = not chosen.no_browser and "SPACE_ID" not in os.environ
     try:
         start(chosen.model, host=chosen.host, port=chosen.port, browser=browser, wait=True)
-    except ModelError as error:
+    except Gpt2clsError as error:
         sys.exit(str(error))
 
 
 def start(
-    model: str, *, host: str = "127.0.0.1", port: int | None = None, browser: bool = False, wait: bool = False
+    model: str | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    browser: bool = False,
+    wait: bool = False,
 ) -> tuple[gr.Blocks, str]:
-    """Build the page and serve it.
+    """Build the page and serve it, as `app.settings` says.
 
     Args:
-        model: bundled name, folder, or hub id.
+        model: bundled name, folder, or hub id; None for those of the settings.
         wait: serve until interrupted; otherwise return at once.
 
     Returns:
         The page and its address.
+
+    Raises:
+        ModelError: the model can't be loaded.
+        OptionError: a setting is wrong.
     """
     from starlette.responses import FileResponse
     from starlette.routing import Route
 
     from app import models, theme, ui
     from app.chapters import CHAPTERS, stem
+    from app.settings import read_settings
 
-    offered = models.offered(model)
+    settings, notice = read_settings(os.environ), ""
+    if model is None and settings.models:
+        offered, notice = models.fall_back(list(settings.models))
+    else:
+        offered = models.offered(model or models.BUNDLED)
     # Models load while the server comes up, the default first; the first visitor's request waits for whichever is later.
     threading.Thread(target=models.load_all, args=(offered,), daemon=True).start()
-    demo = ui.build(offered, models.shape(model))
-    server, address, _ = demo.queue(max_size=64).launch(
+    demo = ui.build(offered, settings, notice=notice)
+    server, address, _ = demo.queue(max_size=settings.queue).launch(
         server_name=host,
         server_port=port,
         inbrowser=browser,

@@ -34,6 +34,8 @@ from gpt2cls_core import (
 
 _LOADING = Lock()  # lru_cache alone would load twice for two who ask at once
 RESULTS = Path(__file__).resolve().parents[1] / "assets" / "results.json"
+BUNDLED = "full"
+"""What stands in for a model that can't be loaded."""
 TRAINED = {
     "head": "the head alone",
     "prompt": "soft prompt",
@@ -62,6 +64,21 @@ def offered(default: str) -> list[str]:
     """
     bundled = [name for name in TRAINED if name in bundled_names() and name != default]
     return [default, *(name for name in bundled if shape(name) == shape(default))]
+
+
+def fall_back(names: list[str]) -> tuple[list[str], str]:
+    """The models to offer where the first may not load: then a bundled one goes before it.
+
+    Returns:
+        The names, and what to tell the reader: empty if all is well.
+    """
+    if bundled_folder(names[0]):
+        return names, ""
+    try:
+        classifier(names[0])
+    except ModelError as error:
+        return [BUNDLED, *(name for name in names if name != BUNDLED)], f"A bundled model instead: {error}"
+    return names, ""
 
 
 def title(name: str) -> str:

@@ -1,8 +1,8 @@
 """The colours, once, for the page's CSS, the figures and the token strip.
 
 Every colour means one thing: orange–blue is negative–positive, violet is attention (which has no sign), gold marks what the head
-reads. Never red and green. Figures are written in `LIGHT`; the page swaps each of these values for its `DARK` namesake when the
-reader's page is dark, so no figure is computed twice.
+reads, teal is a body that stayed frozen. Never red and green. Figures are written in `LIGHT`; the page swaps each of these values
+for its `DARK` namesake when the reader's page is dark, so no figure is computed twice.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ LIGHT = {
     "attention": "#6a4fb6",
     "less": "#6b7a76",
     "read": "#8f6800",
+    "frozen": "#0f766e",
 }
 DARK = {
     "bg": "#12151b",
@@ -34,6 +35,7 @@ DARK = {
     "attention": "#b39bff",
     "less": "#8fa39d",
     "read": "#e6b93d",
+    "frozen": "#45c4b5",
 }
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif'
 MONO = 'ui-monospace, "SF Mono", Menlo, Consolas, "Noto Sans Mono", monospace'

@@ -72,3 +72,10 @@ def question(section: str) -> Question:
     """A ``## Question`` section: its words, and the choices in its list."""
     words, *items = re.split(r"^- ", section, flags=re.MULTILINE)
     return Question(words.strip(), tuple(" ".join(item.split()) for item in items))
+
+
+def sides(labels: tuple[str, ...]) -> dict[str, str]:
+    """The words for the two sides of the margin in lessons and takeaways."""
+    if len(labels) == 2:
+        return {"negative": labels[0], "positive": labels[1]}
+    return {"negative": "the strongest other class", "positive": "the predicted class"}

@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from .chapters import CHAPTERS, stem
-from .layout import FIRST_TEXT
 from .main import start
+from .settings import FIRST_TEXT
 
 SIZES = {"wide": (1280, "light"), "dark": (1280, "dark"), "narrow": (390, "light")}
 README_PICTURES = {

@@ -29,15 +29,21 @@ from .classifier import Classifier, Encoding, bundled_folder, bundled_names, loa
 from .cloud import SentenceCloud, cloud_sentences, sentence_cloud
 from .effect import InterventionEffect
 from .errors import DataError, Gpt2clsError, ModelError, OptionError, TextError
+from .faithfulness import Faithfulness, faithfulness
+from .frozen_features import FrozenFeatures, load_features
 from .geometry import GeometryComparison, NearestWords, compare_geometry, nearest_words
 from .input_traps import context_overrun, final_punctuation
 from .interventions import cut_attention, cut_each, read_out_at, read_out_changes
 from .ledger import Ledger, Term, margin_ledger
 from .lens import LensGrid, NextTokenLens, class_lens, next_token_lens, probe_lens
+from .live_head import LiveHead, judge, train_head
 from .patching import PatchGrid, check_pair, patch_grid, patch_grid_rows, patch_states, swap_word
 from .predict import HeadProducts, Prediction, head_products, predict, predict_batch
 from .probes import LensProbes, load_lens_probes
+from .referee import Contest, put_on_trial, referee
+from .regimes import RegimeReading, read_regimes
 from .rollout import GradientRollout, Rollout, attention_rollout, gradient_weighted_rollout
+from .scoring import token_scores
 from .trace import Trace, trace
 from .trap_result import Trap
 from .traps import batch_pooling, embeddings_as_input, left_padding, right_padding, typed_pad
@@ -47,8 +53,11 @@ __all__ = [
     "Answer",
     "Attribution",
     "Classifier",
+    "Contest",
     "DataError",
     "Encoding",
+    "Faithfulness",
+    "FrozenFeatures",
     "GeometryComparison",
     "Gpt2clsError",
     "GradientRollout",
@@ -58,12 +67,14 @@ __all__ = [
     "Ledger",
     "LensGrid",
     "LensProbes",
+    "LiveHead",
     "ModelError",
     "NearestWords",
     "NextTokenLens",
     "OptionError",
     "PatchGrid",
     "Prediction",
+    "RegimeReading",
     "Rollout",
     "SentenceCloud",
     "States",
@@ -90,13 +101,16 @@ __all__ = [
     "cut_attention",
     "cut_each",
     "embeddings_as_input",
+    "faithfulness",
     "final_punctuation",
     "gradient_weighted_rollout",
     "head_products",
     "integrated_gradients",
+    "judge",
     "left_padding",
     "load_base",
     "load_classifier",
+    "load_features",
     "load_lens_probes",
     "margin_ledger",
     "nearest_words",
@@ -108,15 +122,20 @@ __all__ = [
     "predict_batch",
     "probe_lens",
     "punctuation_positions",
+    "put_on_trial",
     "read_out_at",
     "read_out_changes",
+    "read_regimes",
     "read_states",
+    "referee",
     "right_padding",
     "sentence_cloud",
     "sentiment_directions",
     "sum_by_word",
     "swap_word",
+    "token_scores",
     "trace",
+    "train_head",
     "typed_pad",
     "vector_at",
 ]

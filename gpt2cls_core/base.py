@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from .classifier import BUNDLED, Encoding, encode_text
+from .classifier import BUNDLED, Classifier, Encoding, encode_text
 from .trace import forward_hooks
 from .weights import shared_language_model
 
@@ -89,11 +89,12 @@ def load_base(source: str | Path = "base", *, device: str = "cpu") -> LanguageMo
     return LanguageModel(name, model, tokenizer)
 
 
-def read_states(model: LanguageModel, text: str | Encoding) -> States:
+def read_states(model: LanguageModel | Classifier, text: str | Encoding) -> States:
     """Run the language model once on one text and keep its residual stream; the counterpart of `trace`.
 
     Args:
-        text: a text, or one already encoded by `LanguageModel.encode`.
+        model: of a classifier, its body is read: what `trace` keeps as ``resid``, at less cost.
+        text: a text, or one already encoded by the model's ``encode``.
 
     Raises:
         TextError: the text can't be read.

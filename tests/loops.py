@@ -1,6 +1,10 @@
-"""GPT-2 written out in float64, one text and no hooks, with every intervention as a plain edit of its own numbers."""
+"""GPT-2 written out in float64, one text and no hooks, with every intervention as a plain edit of its own numbers; and one
+that can be followed on paper."""
 
 from __future__ import annotations
+
+import copy
+import dataclasses
 
 import torch
 from torch import Tensor
@@ -76,3 +80,23 @@ def run(
 def hooks(clf: Classifier) -> int:
     """How many hooks hang on the model."""
     return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in clf.model.modules())
+
+
+def copying(clf2: Classifier) -> Classifier:
+    """A model that can be followed on paper.
+
+    The first block's attention spreads evenly and copies each vector as it is; all else writes nothing. " not" is the
+    vector p, every other token q; both have mean 0 and variance 1 and are orthogonal. The head reads along p.
+    """
+    p = torch.tensor([1.0, -1] * 5)
+    q = torch.tensor([1.0, 1, -1, -1, 1, 1, -1, -1, 0, 0]) * 1.25**0.5
+    model = copy.deepcopy(clf2.model)
+    for name, parameter in model.named_parameters():
+        parameter.fill_(1 if "ln_" in name and name.endswith("weight") else 0)
+    model.transformer.wte.weight[:] = q
+    model.transformer.wte.weight[clf2.encode("good not").input_ids[1]] = p
+    attention = model.transformer.h[0].attn
+    attention.c_attn.weight[:, 20:] = torch.eye(10)
+    attention.c_proj.weight[:] = torch.eye(10)
+    model.score.weight[1] = p / 10
+    return dataclasses.replace(clf2, model=model)

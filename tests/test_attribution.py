@@ -13,8 +13,20 @@ from captum.attr import LayerIntegratedGradients
 from conftest import TEXT
 from torch import Tensor
 
-from gpt2cls_core import Attribution, Classifier, OptionError, TextError, Word, agreement, integrated_gradients, predict
-from gpt2cls_core.attribution import BASELINES, baseline_embedding, margin_of_embeddings
+from gpt2cls_core import (
+    Attribution,
+    Classifier,
+    ModelError,
+    OptionError,
+    TextError,
+    Word,
+    agreement,
+    integrated_gradients,
+    predict,
+)
+from gpt2cls_core.attribution import BASELINES, baseline_embedding
+from gpt2cls_core.path_gradients import PRECISIONS, Path, pushes_at
+from gpt2cls_core.quadrature import spread_clenshaw_curtis
 
 ENOUGH = 64  # Gauss–Legendre points after which the tiny model's integral stands still in float32
 
@@ -39,6 +51,12 @@ def made(scores: Sequence[float], **changes: float) -> Attribution:
     words = tuple(Word(str(i), i, i + 1) for i in range(len(scores)))
     ends = {"margin_input": 3.0, "margin_baseline": 1.0, "convergence_delta": 0.0, **changes}
     return Attribution(tuple(map(str, scores)), words, ("a", "b"), torch.tensor(scores), 1, 0, "eos", **ends, n_steps=1)
+
+
+def the_path(clf: Classifier, result: Attribution) -> Path:
+    """The path that was walked for a result of TEXT."""
+    end = clf.body.wte(clf.encode(TEXT).input_ids)
+    return Path(clf, baseline_embedding(clf, len(end), result.baseline), end, result.target, result.other)
 
 
 # --- by hand ---
@@ -152,27 +170,54 @@ def test_an_encoding_is_as_good_as_its_text(clf: Classifier) -> None:
     assert torch.equal(by_text.scores, by_encoding.scores)
 
 
-def test_auto_stops_at_the_first_number_of_steps_that_is_good_enough(
-    clf: Classifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried: list[int] = []
+@pytest.fixture
+def from_three_points(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Auto starts so low that the smooth tiny model needs several rounds."""
+    monkeypatch.setattr("gpt2cls_core.attribution.FIRST_INTERVALS", 2)
 
-    def converges_at_64(clf: Classifier, start: Tensor, end: Tensor, target: int, other: int, steps: int) -> Tensor:
-        tried.append(steps)
-        with torch.no_grad():
-            change = margin_of_embeddings(clf, torch.stack([end, start]), target, other)
-        return torch.tensor([float(change[0] - change[1]) * (1 if steps >= 64 else 1.5), 0, 0, 0, 0, 0, 0])
 
-    monkeypatch.setattr("gpt2cls_core.attribution._captum", converges_at_64)
+@pytest.mark.usefixtures("from_three_points")
+@pytest.mark.parametrize("tolerance", [0.02, 0.003, 0.0003])
+def test_auto_takes_no_more_points_than_the_tolerance_needs(clf: Classifier, tolerance: float) -> None:
+    result = integrated_gradients(clf, TEXT, tolerance=tolerance)
+    points, _ = spread_clenshaw_curtis(result.n_steps - 1)
+    path = the_path(clf, result)
+    errors = []
+    for step in (1, 2):  # all points, and every second one, which are the round before
+        pushes, _ = pushes_at(path, points[::step])
+        weights = spread_clenshaw_curtis((result.n_steps - 1) // step)[1]
+        errors.append(abs(float((weights @ pushes).sum()) - (result.margin_input - result.margin_baseline)))
+    asked = tolerance * abs(result.margin_input - result.margin_baseline)
+    assert errors[0] < max(asked, 1e-4)
+    assert errors[1] >= asked
+
+
+@pytest.mark.usefixtures("from_three_points")
+def test_a_stricter_tolerance_is_a_smaller_delta(clf: Classifier) -> None:
+    loose, strict = (integrated_gradients(clf, TEXT, tolerance=share) for share in (0.2, 0.0003))
+    assert strict.n_steps > loose.n_steps
+    assert strict.relative_delta < 0.0003
+
+
+@pytest.mark.usefixtures("from_three_points")
+def test_auto_computes_no_point_twice(clf: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[float] = []
+
+    def counted(path: Path, points: Tensor) -> tuple[Tensor, Tensor]:
+        seen.extend(points.tolist())
+        return pushes_at(path, points)
+
+    monkeypatch.setattr("gpt2cls_core.attribution.pushes_at", counted)
+    result = integrated_gradients(clf, TEXT, tolerance=0.0003)
+    assert result.n_steps > 5, "three rounds or more"
+    assert sorted(seen) == pytest.approx(spread_clenshaw_curtis(result.n_steps - 1)[0].tolist(), abs=1e-12)
+
+
+def test_auto_gives_up_at_385_points_and_says_so(clf: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = lambda path, points: (torch.full((len(points), 7), 9.0).double(), torch.zeros(len(points)))  # noqa: E731
+    monkeypatch.setattr("gpt2cls_core.attribution.pushes_at", wrong)
     result = integrated_gradients(clf, TEXT)
-    assert tried == [16, 32, 64]
-    assert (result.n_steps, result.converged) == (64, True)
-
-
-def test_auto_gives_up_at_512_steps_and_says_so(clf: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gpt2cls_core.attribution._captum", lambda *_: torch.full((7,), 9.0))
-    result = integrated_gradients(clf, TEXT)
-    assert (result.n_steps, result.converged) == (512, False)
+    assert (result.n_steps, result.converged) == (385, False)
 
 
 def test_a_number_of_steps_is_taken_as_given(clf: Classifier) -> None:
@@ -230,7 +275,7 @@ def test_parity_of_the_margins_with_hugging_face(clf: Classifier) -> None:
 
 def test_long_texts_are_done_in_parts_with_the_same_result(clf: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = integrated_gradients(clf, TEXT, n_steps=20)
-    monkeypatch.setattr("gpt2cls_core.attribution.TOKENS_AT_ONCE", 30)  # four points of seven tokens at once
+    monkeypatch.setattr("gpt2cls_core.path_gradients.TOKENS_AT_ONCE", 30)  # four points of seven tokens at once
     torch.testing.assert_close(integrated_gradients(clf, TEXT, n_steps=20).scores, whole.scores, atol=1e-5, rtol=1e-5)
     # float32, summed in another order
 
@@ -260,6 +305,31 @@ def test_a_number_of_steps_that_is_none_is_refused(clf: Classifier, n_steps: obj
     with pytest.raises(OptionError) as caught:
         integrated_gradients(clf, TEXT, n_steps=n_steps)
     assert str(caught.value) == f'n_steps must be "auto" or a whole number from 1 up, not {n_steps!r}.'
+
+
+@pytest.mark.parametrize("tolerance", [0, -0.01, 1, math.nan, "1 %", None])
+def test_a_tolerance_that_is_no_share_is_refused(clf: Classifier, tolerance: object) -> None:
+    with pytest.raises(OptionError) as caught:
+        integrated_gradients(clf, TEXT, tolerance=tolerance)
+    assert str(caught.value) == f"tolerance must be a share between 0 and 1, such as 0.01 for 1 %, not {tolerance!r}."
+
+
+def test_an_unknown_precision_is_refused(clf: Classifier) -> None:
+    with pytest.raises(OptionError, match=r"There is no precision 'float16'; choose one of float32, bfloat16\."):
+        integrated_gradients(clf, TEXT, precision="float16")
+
+
+@pytest.mark.parametrize("n_steps", [1, "auto"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("broken", [math.nan, math.inf])
+def test_weights_that_are_not_numbers_are_named_as_the_cause(
+    clf: Classifier, clf2: Classifier, n_steps: int | str, precision: str, broken: float
+) -> None:
+    for sound in (clf, clf2):
+        bad = altered(sound)
+        bad.body.h[1].mlp.c_fc.weight[0, 0] = broken
+        with pytest.raises(ModelError, match=r"margin that is not a number, so .* Its weights hold NaN or infinite"):
+            integrated_gradients(bad, TEXT, n_steps=n_steps, precision=precision)
 
 
 @pytest.mark.parametrize("target", [5, -1, "great"])

@@ -15,6 +15,7 @@ from conftest import END_OF_TEXT, TEXT, edit_config, randomise, tiny_config, tin
 from transformers import GPT2LMHeadModel
 
 from gpt2cls_core import (
+    Classifier,
     Encoding,
     LanguageModel,
     ModelError,
@@ -23,6 +24,7 @@ from gpt2cls_core import (
     nearest_words,
     next_token_lens,
     read_states,
+    trace,
 )
 
 # Two routes through the same float32 model differ in the order of summing: 1e-5 on numbers of size 1 to 10.
@@ -94,6 +96,11 @@ def test_every_prefix_has_the_states_of_the_whole_text(base: LanguageModel) -> N
 
 def test_a_text_and_its_encoding_are_read_alike(base: LanguageModel) -> None:
     assert read_states(base, base.encode(TEXT)).resid.equal(read_states(base, TEXT).resid)
+
+
+def test_of_a_classifier_the_states_are_those_of_its_trace(clf: Classifier) -> None:
+    states, read = read_states(clf, TEXT), trace(clf, TEXT)
+    assert states.resid.equal(read.resid) and states.tokens == read.tokens
 
 
 def test_layer_0_is_token_and_position_embedding(base: LanguageModel) -> None:

@@ -8,7 +8,7 @@ import dataclasses
 import pytest
 import torch
 from conftest import TEXT, randomise, tiny_config
-from loops import ROUNDING, hooks, run
+from loops import ROUNDING, copying, hooks, run
 from torch import Tensor, nn
 from transformers import GPT2ForSequenceClassification
 
@@ -33,26 +33,6 @@ from gpt2cls_core.soft_prompt import PromptedEmbedding
 from gpt2cls_core.trace import forward_hooks
 
 ROUTES = ["every", "direct"]
-
-
-def copying(clf2: Classifier) -> Classifier:
-    """A model that can be followed on paper.
-
-    The first block's attention spreads evenly and copies each vector as it is; all else writes nothing. " not" is the
-    vector p, every other token q; both have mean 0 and variance 1 and are orthogonal. The head reads along p.
-    """
-    p = torch.tensor([1.0, -1] * 5)
-    q = torch.tensor([1.0, 1, -1, -1, 1, 1, -1, -1, 0, 0]) * 1.25**0.5
-    model = copy.deepcopy(clf2.model)
-    for name, parameter in model.named_parameters():
-        parameter.fill_(1 if "ln_" in name and name.endswith("weight") else 0)
-    model.transformer.wte.weight[:] = q
-    model.transformer.wte.weight[clf2.encode("good not").input_ids[1]] = p
-    attention = model.transformer.h[0].attn
-    attention.c_attn.weight[:, 20:] = torch.eye(10)
-    attention.c_proj.weight[:] = torch.eye(10)
-    model.score.weight[1] = p / 10
-    return dataclasses.replace(clf2, model=model)
 
 
 def pairs(sources: list[int], route: str, n_tokens: int) -> list[tuple[int, int]]:

@@ -1,8 +1,8 @@
 """The chapters in reading order. Each module has TITLE, `explain` (no Gradio needed) and `render`."""
 
-from . import answer, attribution, geometry, interventions, ledger, lens, predict, rollout, traps
+from . import answer, attribution, geometry, interventions, ledger, lens, predict, referee, regimes, rollout, traps
 
-CHAPTERS = (predict, lens, geometry, rollout, attribution, ledger, interventions, traps, answer)
+CHAPTERS = (predict, lens, geometry, rollout, attribution, ledger, interventions, referee, regimes, traps, answer)
 
 
 def stem(chapter: object) -> str:

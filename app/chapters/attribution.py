@@ -9,6 +9,7 @@ import torch
 
 from gpt2cls_core import Attribution, Classifier, Trace, agreement, integrated_gradients
 
+from .. import models
 from ..components.token_strip import strip_value
 from ..figures.bars import token_bars_figure
 from ..lesson import Run, fill, quoted
@@ -28,7 +29,7 @@ def explain(clf: Classifier, trace: Trace, *, baseline: str = "eos", unit: str =
     takeaway = _takeaway(chosen)
     yield Explained(figure, strip, takeaway)
     others = [integrated_gradients(clf, trace.encoding, baseline=name) for _, name in BASELINES if name != baseline]
-    yield Explained(figure, strip, [*takeaway, (" ", False), *_comparison([chosen, *others])])
+    yield Explained(figure, strip, [*takeaway, (" ", False), *_comparison([chosen, *others]), *_measured(clf)])
 
 
 def render(shape: Shape) -> Frame:
@@ -81,3 +82,17 @@ def _comparison(results: list[Attribution]) -> list[Run]:
         return fill("attribution", "takeaway one word")
     lowest = float(torch.nan_to_num(agreement(results), nan=0.0).min())
     return fill("attribution", "takeaway agree" if lowest >= AGREE else "takeaway disagree", lowest=lowest)
+
+
+def _measured(clf: Classifier) -> list[Run]:
+    """What the orders that these scores give were worth over many texts, where that was measured."""
+    measured = models.results().get("explanations", {}).get(clf.name)
+    if not measured:
+        return []
+    falls = {stem: entry["comprehensiveness"]["mean"] for stem, entry in measured["removal"]["cut"].items()}
+    values = {name: falls[f"ig-{name}"] for _, name in BASELINES}
+    said = [(" ", False), *fill("attribution", "takeaway measured", n=measured["n"], random=falls["random"], **values)]
+    if planted := measured.get("shortcut"):
+        found = {name: planted["found"][f"ig-{name}"]["share"] for _, name in BASELINES}
+        said += [(" ", False), *fill("attribution", "takeaway planted", chance=planted["by_chance"], **found)]
+    return said

@@ -16,11 +16,12 @@ from ..components.plotly_view import PlotlyView
 from ..components.points import Point, Points
 from ..components.prose import Prose
 from ..components.quiz import Quiz
+from ..components.table import Table, TableView
 from ..components.takeaway import Takeaway
 from ..components.token_strip import TokenStrip
 from ..lesson import Run, read_lesson
 from ..models import Shape
-from ..prose import blocks, question
+from ..prose import blocks, question, sides
 
 Options = Mapping[str, gr.components.Component]
 Press = Callable[[Mapping[str, Any], Mapping[str, Any]], dict[str, Any]]
@@ -32,12 +33,13 @@ A token is told by ``index``, ``back`` and ``key`` (see `TokenStrip`), a cell of
 
 @dataclass(frozen=True, eq=False)
 class Explained:
-    """What a chapter says of one text: values for its figure, its strip, its takeaway, and its points if it has any."""
+    """What a chapter says of one text: values for its figure, strip and takeaway, and for points and table if it has any."""
 
     figure: Any  # a plotly Figure
     strip: dict[str, Any]
     takeaway: list[Run]
     points: Sequence[Point] = ()
+    table: Table | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +60,17 @@ class Frame:
     press_cell: Press | None = None
     presets: Mapping[gr.Button, Mapping[str, Any]] = field(default_factory=dict)
     points: Points | None = None
+    table: TableView | None = None
 
     @property
     def outputs(self) -> list[gr.components.Component]:
-        return [self.figure, self.strip, self.takeaway, *([self.points] if self.points else [])]
+        return [self.figure, self.strip, self.takeaway, *(part for part in (self.points, self.table) if part)]
 
     def values(self, explained: Explained) -> dict[gr.components.Component, Any]:
         """What to show in each output."""
-        shown = [explained.figure, explained.strip, explained.takeaway, *([explained.points] if self.points else [])]
-        return dict(zip(self.outputs, shown, strict=True))
+        shown = {self.figure: explained.figure, self.strip: explained.strip, self.takeaway: explained.takeaway}
+        also = {self.points: explained.points, self.table: explained.table}
+        return shown | {part: value for part, value in also.items() if part}
 
 
 def render_frame(
@@ -78,6 +82,7 @@ def render_frame(
     press_cell: Press | None = None,
     presets: Callable[[], Mapping[gr.Button, Mapping[str, Any]]] = dict,
     points: bool = False,
+    table: bool = False,
 ) -> Frame:
     """Lay a chapter out.
 
@@ -87,6 +92,7 @@ def render_frame(
         press_token, press_cell: what a press on the strip and on the figure does.
         presets: makes buttons that set options, after the options.
         points: whether sentences with evidence follow the takeaway.
+        table: whether a table may follow the figure.
     """
     lesson, names = read_lesson(stem), sides(shape.labels)
     with gr.Column(elem_id=f"chapter-{stem}", elem_classes=["chapter"]), gr.Row(elem_classes=["chapter-row"]):
@@ -97,6 +103,7 @@ def render_frame(
                 with gr.Row(elem_classes=["options"]):
                     made, buttons = options(), presets()
                 figure = PlotlyView(elem_id=f"{stem}-figure")
+                listing = TableView(elem_id=f"{stem}-table", elem_classes=["table"]) if table else None
                 strip = TokenStrip(elem_id=f"{stem}-strip", elem_classes=["token-strip"])
             with gr.Column(elem_classes=["found"]):
                 takeaway = Takeaway(elem_id=f"{stem}-takeaway")
@@ -107,7 +114,7 @@ def render_frame(
             Prose(blocks(lesson["lesson"], names))
         with gr.Column(elem_classes=["lesson", "way-on"]):
             _way_on(stem, lesson, names)
-    return Frame(made, figure, strip, takeaway, press_token, press_cell, buttons, listed)
+    return Frame(made, figure, strip, takeaway, press_token, press_cell, buttons, listed, listing)
 
 
 def _ask(stem: str, lesson: Mapping[str, str], names: Mapping[str, str]) -> None:
@@ -132,10 +139,3 @@ def _way_on(stem: str, lesson: Mapping[str, str], names: Mapping[str, str]) -> N
         on=(opens, words),
         lands="text" if last else "title",
     )
-
-
-def sides(labels: tuple[str, ...]) -> dict[str, str]:
-    """The words for the two sides of the margin in a takeaway."""
-    if len(labels) == 2:
-        return {"negative": labels[0], "positive": labels[1]}
-    return {"negative": "the strongest other class", "positive": "the predicted class"}

@@ -11,6 +11,7 @@ import torch
 
 from gpt2cls_core import Classifier, GradientRollout, Rollout, Trace, attention_rollout, gradient_weighted_rollout
 
+from .. import models
 from ..components.token_strip import strip_value
 from ..figures.grid import grid_figure
 from ..lesson import Run, fill, quoted
@@ -80,7 +81,7 @@ def explain(
         unit=" %" if picture.per_cent else "",
         digits=1 if picture.per_cent else 2,
     )
-    yield Explained(figure, strip, _takeaway(trace, rollout, gradient))
+    yield Explained(figure, strip, [*_takeaway(trace, rollout, gradient), *_measured(clf)])
 
 
 def render(shape: Shape) -> Frame:
@@ -155,3 +156,17 @@ def _takeaway(trace: Trace, rollout: Rollout, gradient: GradientRollout) -> list
         target=gradient.labels[gradient.target],
         useful=quoted(trace.tokens[useful]),
     )
+
+
+def _measured(clf: Classifier) -> list[Run]:
+    """What the orders that rollout gives were worth over many texts, where that was measured."""
+    measured = models.results().get("explanations", {}).get(clf.name)
+    if not measured:
+        return []
+    stems = {"raw": "rollout", "beyond": "rollout-beyond-null", "gradient": "rollout-gradient", "random": "random"}
+    falls = {name: measured["removal"]["cut"][stem]["comprehensiveness"]["mean"] for name, stem in stems.items()}
+    said = [(" ", False), *fill("rollout", "takeaway measured", n=measured["n"], **falls)]
+    if planted := measured.get("shortcut"):
+        found = {name: planted["found"][stems[name]]["share"] for name in ("raw", "gradient")}
+        said += [(" ", False), *fill("rollout", "takeaway planted", chance=planted["by_chance"], **found)]
+    return said

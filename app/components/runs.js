@@ -5,7 +5,7 @@ const TAGS = { strong: "strong", em: "em", code: "code" };
 function runNodes(runs) {
   return runs.map(([text, kind, explanation]) => {
     const node = document.createElement(TAGS[kind] ?? "span");
-    node.textContent = text;
+    node.textContent = window.gpt2clsSides?.[kind] ?? text; // another model may have other names for the two sides
     if (kind && !TAGS[kind]) node.className = kind;
     if (explanation) {
       node.tabIndex = 0;

@@ -8,7 +8,9 @@ from .base import ScriptedHTML
 
 
 class Verdict(ScriptedHTML):
-    """Shows ``{"label", "sign", "place", "facts", "count", "notice", "stale"}``; ``place`` from 0 to 1 puts the mark on the bar."""
+    """Shows ``{"label", "sign", "place", "facts", "count", "notice", "stale", "sides"}``; ``place`` from 0 to 1 puts the mark on
+    the bar, ``sides`` are the words for the classes in the lessons.
+    """
 
     def __init__(self, **props: Any) -> None:  # noqa: ANN401
         template = (

@@ -77,3 +77,15 @@ def read_by_the_head(figure: go.Figure, *, x0: float, x1: float, y0: float, y1: 
         yanchor="bottom",
         font={"size": 11, "color": LIGHT["read"]},
     )
+
+
+def note_figure(words: str) -> go.Figure:
+    """A figure that says why there is nothing to draw."""
+    figure = go.Figure()
+    figure.add_annotation(
+        x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False, text=plain(words, 80),
+        font={"size": 14, "color": LIGHT["mute"]},
+    )  # fmt: skip
+    nothing = {"visible": False, "fixedrange": True}
+    figure.update_layout(base_layout(height=220, alt=words), xaxis=nothing, yaxis=nothing)
+    return figure

@@ -10,8 +10,11 @@ from typing import Any
 from ..errors import Gpt2clsError
 from .options import (
     EvaluateOptions,
+    ExplanationsOptions,
+    FeaturesOptions,
     FinetuneOptions,
     InterventionsOptions,
+    LabelMapOptions,
     PretrainOptions,
     ProbesOptions,
     RegimesOptions,
@@ -20,7 +23,7 @@ from .options import (
 )
 
 _INTRODUCTION = """\
-From raw text to a measured classifier, in five commands that follow one another, and two studies:
+From raw text to a measured classifier, in five commands that follow one another, and what a page and a study need beside:
 
   pretrain       raw text                 -> a small GPT-2 that predicts the next token
   finetune       that GPT-2, labelled text -> a classifier that reads its verdict at the last token
@@ -28,7 +31,10 @@ From raw text to a measured classifier, in five commands that follow one another
   probes         a shipped classifier     -> a linear reading of each of its layers, beside the weights
   evaluate       shipped classifiers      -> accuracy beside baselines, in results.json
   interventions  a shipped classifier     -> its accuracy while it is changed as it runs, in results.json
+  explanations   a shipped classifier     -> how well explanations predict what it does, in results.json
   regimes        that GPT-2, labelled text -> what it matters which weights are trained, in results.json
+  label-map      that GPT-2, a classifier -> where in either the label can be read off, in results.json
+  features       that GPT-2, labelled text -> its vectors, on which the page trains a head in a second
 
 A source of data is a name on the Hugging Face Hub (stanfordnlp/imdb) or a folder with one parquet file per split and
 the columns text (or sentence) and label (0 = negative, 1 = positive). A command that was killed goes on where it was
@@ -110,6 +116,18 @@ Example:
   python -m gpt2cls_core.training interventions --model assets/models/full --data stanfordnlp/sst2 \\
       --results assets/results.json
 """),
+    "explanations": (ExplanationsOptions, "put explanations on trial: which of them predicts what the model does", """\
+Takes tokens away in the order that each explanation gives them (integrated gradients, rollout, attention, ledger, occlusion,
+…) and measures how the verdict's probability falls, beside random orders, by two ways of removing. Each number has its
+95 % interval. With --shortcut also the test with a known answer: a classifier that one planted word decides.
+
+In:   a classifier (--model), SST-2 (--data), whose validation split is measured on
+Out:  OUTPUT/texts (one file per finished text, to resume), and explanations in the results file (--results)
+
+Example:
+  python -m gpt2cls_core.training explanations --model assets/models/full --data stanfordnlp/sst2 \\
+      --shortcut assets/models/base --output runs/explanations --results assets/results.json
+"""),
     "regimes": (RegimesOptions, "compare what is trained: head, last block, LoRA, soft prompt, everything", """\
 Trains the same base on the same texts in several ways and measures each: a table over seeds, learning curves, and where
 to read. Learning rate and passes are chosen for each regime by a small search on held-out slices of the train splits.
@@ -123,6 +141,28 @@ Example:
       --test stanfordnlp/sst2:validation stanfordnlp/imdb:test --output runs/regimes --results assets/results.json
   python -m gpt2cls_core.training regimes --base openai-community/gpt2 --data stanfordnlp/sst2 --seeds 1 \\
       --test stanfordnlp/sst2:validation --output runs/regimes-gpt2 --results runs/regimes-gpt2/results.json
+"""),
+    "label-map": (LabelMapOptions, "measure where the label can be read off, by layer and place in the text", """\
+Fits a linear probe in every layer at five places of a sentence, from its first token to its last, on the base and on the
+classifier that was made from it, and measures each on held-out sentences, beside a control with shuffled labels.
+
+In:   a base model (--base), a classifier (--model), SST-2 (--data)
+Out:  label_map in the results file (--results)
+
+Example:
+  python -m gpt2cls_core.training label-map --base assets/models/base --model assets/models/full \\
+      --data stanfordnlp/sst2 --results assets/results.json
+"""),
+    "features": (FeaturesOptions, "pack vectors of the frozen base, to train a head on in the page", """\
+Reads labelled texts with the frozen base and keeps its vectors after ln_f, in every layer, at the first, middle and last
+token and as the mean, packed as int8 without their texts. They fit this base only: give it again after another is shipped.
+It also says what the packing costs in accuracy.
+
+In:   a base model (--base), SST-2 (--data)
+Out:  OUTPUT, replaced in one move; one file per layer, and one for the labels
+
+Example:
+  python -m gpt2cls_core.training features --base assets/models/base --data stanfordnlp/sst2 --output assets/features
 """),
 }  # fmt: skip
 MODULES = {"probes": "lens_probes"}  # where a command's module has another name than the command
@@ -149,8 +189,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command; our own errors are one clear line and status 2."""
     given = parser().parse_args(arguments)
     # Only now, because transformers and datasets take seconds to import and --help needs neither.
-    module = importlib.import_module(f"{__package__}.{MODULES.get(given.command, given.command)}")
-    run = getattr(module, given.command)
+    name = given.command.replace("-", "_")
+    module = importlib.import_module(f"{__package__}.{MODULES.get(name, name)}")
+    run = getattr(module, name)
     try:
         print(f"Written: {run(options_of(given))}")
     except Gpt2clsError as error:

@@ -8,7 +8,6 @@ source that they are measured on; `bag_of_words_joint` has read all the train sp
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
@@ -19,24 +18,14 @@ import torch
 
 from ..classifier import load_classifier
 from ..errors import DataError, OptionError
+from ..intervals import wilson
 from .baselines import bag_of_words, majority
 from .data import LabelledTexts, load_labelled, probe_task
 from .files import read_json, write_json
 from .options import EvaluateOptions, repeat
 from .pooling import predict
 
-__all__ = ["accuracy_of", "evaluate", "wilson"]
-
-
-def wilson(right: int, n: int, *, z: float = 1.959964) -> tuple[float, float]:
-    """The 95 % interval of a share, `right` of `n`; it stays within 0 and 1 and is honest at both ends.
-
-    centre = (p + z²/2n) / (1 + z²/n), half width = z · sqrt(p(1-p)/n + z²/4n²) / (1 + z²/n)
-    """
-    p, scale = right / n, 1 + z * z / n
-    centre = (p + z * z / (2 * n)) / scale
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / scale
-    return max(0.0, centre - half), min(1.0, centre + half)
+__all__ = ["accuracy_of", "evaluate"]
 
 
 def accuracy_of(predicted: Iterable[int], labels: list[int]) -> dict[str, float | int]:

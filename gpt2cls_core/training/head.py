@@ -1,10 +1,7 @@
 """A head on a frozen body: computed once, solved for.
 
 Where the body does not change, neither do its vectors, so they are computed once per set of texts, and training the head is a
-logistic regression on them: a convex problem with one solution, found in seconds. Nothing is left to learning rates or luck.
-
-GPT-2's head has no bias, so none is fitted. Each coordinate is scaled to variance 1 for the fit (the body writes some of them a
-hundred times larger than others, and the penalty is meant for all alike), and the scale is put into the weights afterwards.
+logistic regression on them: a convex problem with one solution, found in seconds (see `logistic`, which the page uses too).
 Beginnings of texts are learned from as elsewhere (see `prefixes`), by their weight.
 """
 
@@ -15,15 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
 
-from ..errors import OptionError
+from ..logistic import head_weights
 from .clock import clock
 from .examples import Examples
 from .pooling import LastTokenClassifier, hidden_of_ids, read_hidden
 from .prefixes import prefix_weights
 
-__all__ = ["FrozenVectors", "fit_head", "frozen_vectors", "head_weights"]
+__all__ = ["FrozenVectors", "fit_head", "frozen_vectors"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +53,16 @@ def fit_head(learner: LastTokenClassifier, examples: Examples, *, c: float, pad:
 
     Returns:
         Seconds that it took, those of the body's vectors included even if they were at hand.
+
+    Raises:
+        OptionError: `c` is not above 0.
     """
     frozen = frozen_vectors(learner, examples, pad=pad, body=body)
     start = clock()
-    labels = np.asarray(examples.labels)[frozen.owners]
-    weights = torch.from_numpy(head_weights(frozen.values, labels, c=c, sample_weights=frozen.weights))
+    labels = torch.tensor(examples.labels)[torch.from_numpy(frozen.owners)]
+    weights = head_weights(
+        torch.from_numpy(frozen.values), labels, c=c, sample_weights=torch.from_numpy(frozen.weights)
+    )
     with torch.no_grad():
         learner.model.score.weight.copy_(weights)
     return frozen.seconds + clock() - start
@@ -93,23 +94,3 @@ def _read(learner: LastTokenClassifier, examples: Examples, pad: int, prefix_wei
             where = share.nonzero(as_tuple=True)
             owners = np.array(rows)[where[0].cpu().numpy()]
             yield hidden[where].cpu().numpy(), owners, prefix_weight * share[where].cpu().numpy()
-
-
-def head_weights(
-    vectors: np.ndarray, labels: np.ndarray, *, c: float, sample_weights: np.ndarray | None = None
-) -> np.ndarray:
-    """The weights [2 d_model] of a head without bias: logistic regression on vectors [row d_model].
-
-    Only the difference of the two rows matters to the verdict; they are each other's opposite.
-
-    Raises:
-        OptionError: `c` is not above 0.
-    """
-    if c <= 0:
-        raise OptionError(f"--head-c must be above 0, not {c}.")
-    scale = vectors.std(0, dtype=np.float64)
-    scale[scale == 0] = 1
-    # Newton's method: the coordinates' common mean makes the problem ill-conditioned for gradients, not for Hessians.
-    regression = LogisticRegression(C=c, fit_intercept=False, solver="newton-cholesky", max_iter=1000)
-    difference = regression.fit(vectors / scale, labels, sample_weight=sample_weights).coef_[0] / scale
-    return np.stack([-difference, difference]).astype(np.float32) / 2

@@ -21,8 +21,11 @@ __all__ = [
     "LEARNING_RATES",
     "REGIMES",
     "EvaluateOptions",
+    "ExplanationsOptions",
+    "FeaturesOptions",
     "FinetuneOptions",
     "InterventionsOptions",
+    "LabelMapOptions",
     "PretrainOptions",
     "ProbesOptions",
     "RegimesOptions",
@@ -190,6 +193,53 @@ class InterventionsOptions:
     sample: int = option("in how many texts single tokens are cut, the slow part", 300)
     limit: int | None = option("use only so many texts, for a trial", None)
     seed: int = option("seed of the control's positions, and of the choice where there is a limit", 0)
+
+
+@dataclass(frozen=True)
+class ExplanationsOptions:
+    """What `explanations` measures and where it writes."""
+
+    model: str = option("a classifier: a shipped folder, a model/ folder or a hub name")
+    data: str = option("SST-2, by hub name or folder; the validation split is measured on")
+    output: str = option("folder for the finished texts, one small file each, so that a run can go on")
+    results: str = option("JSON file that the numbers are merged into")
+    sample: int = option("on how many texts", 300)
+    draws: int = option("random orders per text", 20)
+    points: int = option("steps of the curves between no tokens and all, beside those of the fractions", 5)
+    shortcut: str | None = option(
+        "also fine-tune this base (folder or hub name) on sentences in which one planted word decides, and count how often "
+        "each method finds it",
+        None,
+    )
+    shortcut_texts: int = option("how many of SST-2's training sentences the word is planted in", 6400)
+    shortcut_words: tuple[str, ...] = option("the word, which must be one token, and the decoy", ("table", "river"))
+    seed: int = option("seed of the choice of texts and of the random orders", 0)
+
+
+@dataclass(frozen=True)
+class FeaturesOptions:
+    """What `features` computes and where it writes."""
+
+    base: str = option("the pre-trained model whose vectors they are: a folder or hub name")
+    data: str = option("SST-2, by hub name or folder; only the train split is read")
+    output: str = option("folder for the vectors, replaced in one move")
+    examples: int = option("rows to learn from, as many of each class", 1000)
+    held_out: int = option("rows of the held-out slice to measure on, as many of each class", 500)
+    seed: int = option("seed of their choice and of the spelling that those to learn from are given", 0)
+
+
+@dataclass(frozen=True)
+class LabelMapOptions:
+    """What `label-map` measures and where it writes."""
+
+    base: str = option("the pre-trained model: a folder or hub name")
+    model: str = option("a classifier with two classes that was made from it: a folder or hub name")
+    data: str = option("SST-2, by hub name or folder; only the train split is read")
+    results: str = option("JSON file that the numbers are merged into")
+    texts: int = option("sentences to learn from, as many of each class", 2000)
+    fewest_tokens: int = option("leave out sentences of fewer tokens", 8)
+    shuffles: int = option("how often the control shuffles the labels", 5)
+    seed: int = option("seed of the choice of sentences and of the shuffles", 0)
 
 
 def add_arguments(parser: argparse.ArgumentParser, options: type) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..scoring import METHODS
 from .files import read_json
 
 __all__ = ["report"]
@@ -20,6 +21,7 @@ BASELINES = {
     "bag_of_words": "bag of words, trained on the same source",
     "bag_of_words_joint": "bag of words, trained on all three",
 }
+WAYS = {"replace": "replaced", "cut": "cut"}
 INTERVENTIONS = {
     ("accuracy", "clean"): "as it is: the last token is read, and has read all others",
     ("accuracy", "last_token_alone"): "all attention to earlier tokens cut at the last token: it is left alone",
@@ -33,8 +35,8 @@ INTERVENTIONS = {
 
 
 def report(results: str) -> str:
-    """Markdown: accuracy of classifiers and baselines with 95 % intervals, what interventions leave of it, the curve of
-    pre-training, the study of regimes.
+    """Markdown: accuracy of classifiers and baselines with 95 % intervals, what interventions leave of it, explanations
+    on trial, the curve of pre-training, the study of regimes.
 
     Raises:
         DataError: the file is missing or holds no measurement.
@@ -49,6 +51,8 @@ def report(results: str) -> str:
     for name, entry in measured.get("interventions", {}).items():
         rows = [[title, _cell(entry[part][key])] for (part, key), title in INTERVENTIONS.items()]
         lines += ["", *_table([f"what is done to `{name}`", f"{entry['data']}, {entry['n']} sentences"], rows)]
+    for name, entry in measured.get("explanations", {}).items():
+        lines += ["", *_explanations(name, entry)]
     if curve := measured.get("pretraining", {}).get("curve"):
         points = [
             [f"{p['tokens'] / 1e6:.1f}M", f"{p['held_out_loss']:.2f}", f"{p['probe_accuracy']:.1%}"] for p in curve
@@ -61,6 +65,30 @@ def report(results: str) -> str:
             *_table(["what was trained", "weights trained", "stored", "core-seconds", *SPLITS.values()], rows),
         ]
     return "\n".join(lines)
+
+
+def _explanations(name: str, entry: dict[str, Any]) -> list[str]:
+    """What each method's order of tokens does to the verdict's probability, by both ways of taking tokens away."""
+    planted = entry.get("shortcut")
+    head = [f"explanations of `{name}`, {entry['data']}, {entry['n']} sentences"]
+    for way in WAYS.values():
+        head += [f"first tokens {way}", f"first tokens alone, others {way}", "beats random"]
+    rows = []
+    for method, title in {**METHODS, "random": "random order"}.items():
+        row = [title]
+        for removal in WAYS:
+            found = entry["removal"][removal][method]
+            row += [_fall(found["comprehensiveness"]), _fall(found["sufficiency"])]
+            row.append(f"{found['beats_random_share']['comprehensiveness']['share']:.0%}")
+        if planted:
+            share = planted["by_chance"] if method == "random" else planted["found"][method]["share"]
+            row.append(f"{share:.0%}")
+        rows.append(row)
+    return _table(head + ["planted word first"] * bool(planted), rows)
+
+
+def _fall(measured: dict[str, float]) -> str:
+    return f"{measured['mean']:.2f} ({measured['low']:.2f} – {measured['high']:.2f})"
 
 
 def _cell(measured: dict[str, Any] | None) -> str:

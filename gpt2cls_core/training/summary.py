@@ -2,7 +2,7 @@
 
 Seeds stand for all that is drawn: which texts, in which order, the first weights of head and adapter, dropout. The interval of a
 mean over seeds is Student's: mean ± t · s / √n, t = 4.30 for three seeds. It says how far another seed might lead, and not how sure
-an accuracy on so many test texts is; `evaluate.wilson` says that, and both matter.
+an accuracy on so many test texts is; `intervals.wilson` says that, and both matter.
 """
 
 from __future__ import annotations

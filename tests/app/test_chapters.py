@@ -36,6 +36,7 @@ from gpt2cls_core import (
     trace,
     vector_at,
 )
+from gpt2cls_core.referee import METHODS
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = {
@@ -49,7 +50,20 @@ TEXTS = {
     "too long": "good film, but not for me good film, but not for me",
 }
 RESERVED = {"text", "model", "chapter", "embed"}  # what a link says besides options
-FRAME = {"__init__", "frame", "patched", "removed", "sprung", "swapped"}  # files beside the chapters
+FRAME = {
+    "__init__",
+    "compared",
+    "frame",
+    "judged",
+    "learned",
+    "patched",
+    "removed",
+    "sprung",
+    "study",
+    "swapped",
+    "taught",
+    "told",
+}  # files beside the chapters
 
 EVERY_CHAPTER = pytest.mark.parametrize("chapter", CHAPTERS, ids=map(stem, CHAPTERS))
 EVERY_TEXT = pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS.keys())
@@ -370,6 +384,37 @@ def test_lens_draws_and_quotes_the_next_words_of_the_model_that_is_asked(clf2, b
         assert torch.equal(torch.tensor(explained.figure.data[0].z), expected.probabilities[..., 0]), view
         for _, probability in expected.at(-1, -1)[:3]:
             assert f"({probability:.0%})" in words(explained.takeaway), view
+
+
+def explanations_measured(*, planted: bool) -> dict:
+    """An entry of results["explanations"] with another number in every place."""
+    stems = [*METHODS, "random"]
+    removal = {
+        name: {stem: {"comprehensiveness": {"mean": start + i / 100}} for i, stem in enumerate(stems)}
+        for name, start in (("replace", 0.7), ("cut", 0.3))
+    }
+    found = {stem: {"share": i / 20} for i, stem in enumerate(METHODS)}
+    return {"n": 321, "removal": removal, **({"shortcut": {"found": found, "by_chance": 0.07}} if planted else {})}
+
+
+@pytest.mark.parametrize("chapter", [rollout, attribution], ids=stem)
+def test_what_explanations_were_worth_over_many_texts_is_quoted(chapter, clf2, monkeypatch):
+    before = last(chapter, clf2).takeaway
+    said = {}
+    for planted in (False, True):
+        entry = explanations_measured(planted=planted)
+        monkeypatch.setattr(models, "results", lambda entry=entry: {"explanations": {clf2.name: entry}})
+        explained = last(chapter, clf2).takeaway
+        assert explained[: len(before)] == before, "what is said of the text stays"
+        said[planted] = explained[len(before) :]
+    # By their place among the methods: ig-eos, -zero, -mean are 0, 1, 2, rollout, beyond, gradient 4, 5, 6, random 10.
+    falls, shares = (["0.34", "0.35", "0.36"], ["20%", "30%"]) if chapter is rollout else (
+        ["0.30", "0.31", "0.32"], ["0%", "5%", "10%"]
+    )  # fmt: skip
+    assert strong(said[False]) == falls
+    assert strong(said[True]) == falls + shares
+    assert "321 sentences" in words(said[False]) and "0.40" in words(said[False])
+    assert "7%" in words(said[True])
 
 
 def test_lens_quotes_what_was_measured(clf2, monkeypatch):

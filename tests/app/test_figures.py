@@ -12,10 +12,14 @@ import pytest
 
 from app.figures.bars import token_bars_figure, waterfall_figure
 from app.figures.clouds import cloud_figure, comparison_figure
+from app.figures.curves import Curve, curves_figure
+from app.figures.dots import Dot, Row, dots_figure
 from app.figures.grid import grid_figure, mark_cell, matrix_figure, strike_out
+from app.figures.layers import maps_figure, side_by_side_figure
 from app.figures.spelling import spelling_figure
-from app.figures.style import CLEAR, plain
+from app.figures.style import CLEAR, note_figure, plain
 from app.figures.traps import Shift, misread_figure, shifts_figure
+from app.figures.trials import Standing, Steps, agreement_figure, ranking_figure, steps_figure
 from app.palette import LIGHT
 
 TOKENS = ["<i>it</i>", " &amp;", "a\nb\t\x00"]
@@ -39,6 +43,31 @@ def spelling(**options) -> go.Figure:
     return spelling_figure([("before", words), ("after", words)], **options)
 
 
+def ranking(**options) -> go.Figure:
+    standings = [Standing(TOKENS[0], (0.5, -0.004), (True, False)), Standing(TOKENS[1], (-0.25, 0.3)), Standing("c")]
+    bands = ((0.1, 0.0, 0.2), (0.3, 0.1, 0.4))
+    return ranking_figure(standings, bands, **{"titles": ("more", "less"), "chosen": 1, "alt": "", **options})
+
+
+def steps(**options) -> go.Figure:
+    methods = [Steps(token, [0, 0.5, 1], [0.9, 0.4, 0.1], [0.1, 0.8, 0.9]) for token in TOKENS]
+    options = {"chosen": 0, "unit": "P", "notes": [(MARKUP, "area"), ("put back", MARKUP)], "alt": "", **options}
+    return steps_figure(methods, methods[1], **options)
+
+
+def dots(**options) -> go.Figure:
+    cells = [(Dot(0.5, 0.4, 0.6), "frozen"), (Dot(0.7), "trained")]
+    rows = [Row(token, cells, strong=True) for token in TOKENS]
+    return dots_figure(rows, TOKENS[:2], levels=[0.5, None], level_name=TOKENS[0], **options)
+
+
+def curves(**options) -> go.Figure:
+    drawn = [
+        Curve(name, "none", [1, 10], [Dot(0.5, 0.4, 0.6), Dot(0.7)], TOKENS[:2], notes=TOKENS[:2]) for name in TOKENS
+    ]
+    return curves_figure(drawn, x_name=TOKENS[0], y_name=TOKENS[0], levels=[(TOKENS[0], 0.5)], **options)
+
+
 WITH_UNIT = {
     "signed grid": grid,
     "attention grid": lambda **o: grid(scale="attention", **o),
@@ -51,11 +80,17 @@ WITH_UNIT = {
     "waterfall": lambda **o: waterfall_figure(
         TOKENS, [1.0, -2.0, 0.0], **{"total": "<i>sum</i>", "unit": "logits", "alt": "", **o}
     ),
+    "steps": steps,
 }
 WITH_TOKENS = {
     **WITH_UNIT,
     "cloud": lambda **o: cloud(**{"alt": "", **o}),
     "spelling": lambda **o: spelling(**{"alt": "", **o}),
+    "dots": lambda **o: dots(**{"alt": "", **o}),
+    "curves": lambda **o: curves(**{"alt": "", **o}),
+    "maps": lambda **o: maps_figure(
+        [(token, np.ones((2, 3))) for token in TOKENS], ["first", "½", "last"], read=[1], **{"unit": "", "alt": "", **o}
+    ),
     "shifts": lambda **o: shifts_figure(
         [Shift(token, 1.0, -2.0, turns=True) for token in TOKENS] + [Shift("d", instead="…")],
         sides=(MARKUP, MARKUP),
@@ -64,6 +99,12 @@ WITH_TOKENS = {
 }
 FIGURES = {
     **WITH_TOKENS,
+    "note": lambda alt="Not measured": note_figure(alt),
+    "side by side": lambda **o: side_by_side_figure(
+        [[1.0, 2.0]], ["a"], [("yes", "positive")], chosen=0, **{"unit": "logits", "alt": "", **o}
+    ),
+    "ranking": ranking,
+    "agreement": lambda **o: agreement_figure(np.eye(3), TOKENS, **{"chosen": 0, "alt": "", **o}),
     "matrix": lambda **o: matrix_figure(VALUES, ["a", "b", "c"], ["x", "y"], **{"unit": "logits", "alt": "", **o}),
     "comparison": lambda **o: comparison_figure(np.ones(3), np.arange(3.0), -np.arange(3.0), **{"alt": "", **o}),
 }
@@ -312,3 +353,39 @@ def test_a_long_label_is_cut_before_it_is_escaped(token):
     label = plain(token, 10)
     assert len(unescape(label)) == 10
     assert label.endswith("…")
+
+
+# --- explanations on trial ---
+
+
+def test_a_ranking_fills_what_is_beyond_random_and_leaves_a_waiting_row_empty():
+    first, second = (data for data in ranking().data if data.mode == "markers")
+    assert (list(first.x), list(second.x)) == ([0.5, -0.25], [-0.004, 0.3])
+    assert list(first.marker.color) == [LIGHT["ink"], LIGHT["card"]]
+    assert list(second.marker.color) == [LIGHT["card"], LIGHT["card"]]
+    assert [note.text for note in ranking().layout.annotations].count("…") == 2
+
+
+def test_a_ranking_has_no_minus_before_nothing():
+    told = [note.text for note in ranking().layout.annotations]
+    assert "0.00" in told and "-0.00" not in told
+
+
+def test_a_ranking_marks_the_chosen_row_and_shows_every_point():
+    figure = ranking()
+    assert [note.text for note in figure.layout.annotations if note.font.weight == 700] == [
+        plain(TOKENS[1]),
+        "-0.25",
+        "0.30",
+    ]
+    for axis, values in ((figure.layout.xaxis, (-0.25, 0.5)), (figure.layout.xaxis2, (-0.004, 0.4))):
+        assert axis.range[0] < values[0] < values[1] < axis.range[1]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0.64, ".6"), (-0.06, "-.1"), (-0.04, ".0"), (1.0, "1.0"), (-1.0, "-1.0")]
+)
+def test_an_agreement_is_written_short_and_the_diagonal_is_empty(value, shown):
+    (table,) = agreement_figure(np.array([[1.0, value], [value, 1.0]]), ["a", "b"], chosen=0, alt="").data
+    assert [list(row) for row in table.text] == [["", shown], [shown, ""]]
+    assert (table.zmin, table.zmax) == (-1, 1)

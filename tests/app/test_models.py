@@ -240,3 +240,24 @@ def test_labels_of_a_foreign_model_can_be_no_markup_in_the_lesson(tiny2):
 def test_starting_with_a_model_that_does_not_exist_says_so_in_one_line():
     with pytest.raises(SystemExit, match="There is no model 'no-such-model'"):
         main(["--no-browser", "--model", "no-such-model"])
+
+
+# --- when a model is missing ---
+
+
+def test_a_first_model_that_cannot_be_loaded_is_told_and_stood_in_for():
+    names, notice = models.fall_back(["no-such-model", "head"])
+    assert names == ["full", "no-such-model", "head"]
+    assert notice.startswith("A bundled model instead: There is no model 'no-such-model'")
+
+
+def test_a_first_model_that_loads_stays_first(tiny2):
+    assert models.fall_back([str(tiny2), "no-such-model"]) == ([str(tiny2), "no-such-model"], "")
+    assert models.fall_back(["head", "full"]) == (["head", "full"], "")
+
+
+def test_a_notice_is_text_in_the_header():
+    shown = header.masthead_html("facts", "<b>${x}</b> is not there")
+    assert "<b>" not in shown
+    assert "${" not in shown
+    assert "is not there" in shown

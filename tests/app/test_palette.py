@@ -11,7 +11,7 @@ from app.palette import DARK, FONT, LIGHT, MONO, css_variables
 
 APP = Path(__file__).resolve().parents[2] / "app"
 PALETTES = pytest.mark.parametrize("palette", [LIGHT, DARK], ids=["light", "dark"])
-TEXT = ("ink", "mute", "negative", "positive", "read")  # colours that words are written in
+TEXT = ("ink", "mute", "negative", "positive", "read", "frozen")  # colours that words are written in
 TINTS = ("negative", "positive", "attention", "less")  # colours behind a token
 READABLE = 4.5  # WCAG 2.2, 1.4.3
 DISCERNIBLE = 3.0  # WCAG 2.2, 1.4.11
@@ -48,7 +48,7 @@ def test_words_can_be_read(palette, colour, ground):
 
 
 @PALETTES
-@pytest.mark.parametrize("colour", ["negative", "positive", "attention", "less", "read"])
+@pytest.mark.parametrize("colour", ["negative", "positive", "attention", "less", "read", "frozen"])
 def test_what_is_painted_stands_out_from_an_empty_cell(palette, colour):
     assert contrast(channels(palette[colour]), channels(palette["zero"])) >= DISCERNIBLE
 

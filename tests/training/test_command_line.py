@@ -18,7 +18,18 @@ from gpt2cls_core.training.options import (
     repeat,
 )
 
-COMMANDS = ("pretrain", "finetune", "ship", "probes", "evaluate", "interventions", "regimes")
+COMMANDS = (
+    "pretrain",
+    "finetune",
+    "ship",
+    "probes",
+    "evaluate",
+    "interventions",
+    "explanations",
+    "regimes",
+    "label-map",
+    "features",
+)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

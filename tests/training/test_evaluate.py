@@ -14,7 +14,7 @@ from gpt2cls_core import load_classifier, predict
 from gpt2cls_core.errors import DataError, ModelError, OptionError
 from gpt2cls_core.training.baselines import bag_of_words, majority
 from gpt2cls_core.training.data import LabelledTexts, load_labelled
-from gpt2cls_core.training.evaluate import accuracy_of, evaluate, wilson
+from gpt2cls_core.training.evaluate import accuracy_of, evaluate
 from gpt2cls_core.training.options import EvaluateOptions
 
 from .conftest import write_split
@@ -45,14 +45,6 @@ def knows_good(tmp_path: Path) -> str:
     model.save_pretrained(folder)
     (folder / "card.json").write_text(json.dumps({"name": "known", "seed": 4, "trained_parameters": 20}))
     return str(folder)
-
-
-def test_wilson_by_hand() -> None:
-    # 8 of 10: centre (0.8 + 3.8415/20) / 1.38415 = 0.71674, half width 0.22659
-    assert wilson(8, 10) == pytest.approx((0.49015, 0.94333), abs=1e-4)
-    low, high = wilson(10, 10)
-    assert high == pytest.approx(1) and low == pytest.approx(10 / 13.8415, abs=1e-4)
-    assert wilson(0, 10) == pytest.approx((0, 3.8415 / 13.8415), abs=1e-4)
 
 
 def test_accuracy_by_hand() -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
@@ -10,7 +8,7 @@ from transformers import GPT2ForSequenceClassification
 
 from gpt2cls_core.training import head, prefixes
 from gpt2cls_core.training.examples import Examples
-from gpt2cls_core.training.head import fit_head, frozen_vectors, head_weights
+from gpt2cls_core.training.head import fit_head, frozen_vectors
 from gpt2cls_core.training.pooling import LastTokenClassifier
 
 STOP = 13
@@ -26,45 +24,6 @@ def examples() -> Examples:
 @pytest.fixture
 def learner() -> LastTokenClassifier:
     return LastTokenClassifier(randomise(GPT2ForSequenceClassification(tiny_config(2, 21))))
-
-
-def test_weights_by_hand() -> None:
-    """One coordinate, +2 for class 1 and -2 for class 0: scaled to ±1, the slope solves w = C n σ(-w)."""
-    vectors = np.array([[2.0], [2.0], [-2.0], [-2.0]], np.float32)
-    weights = head_weights(vectors, np.array([1, 1, 0, 0]), c=0.5)
-    slope = 2 * float(weights[1, 0] - weights[0, 0])  # of the scaled coordinate
-    assert slope == pytest.approx(0.5 * 4 / (1 + math.exp(slope)), abs=1e-4)  # the solver stops there
-    assert weights[0].tolist() == (-weights[1]).tolist()
-
-
-def test_a_row_that_counts_twice_is_two_rows() -> None:
-    generator = np.random.default_rng(0)
-    vectors, labels = generator.normal(size=(9, 3)).astype(np.float32), np.array([0, 1] * 4 + [1])
-    # each row twice, so that the scale stays
-    twice = head_weights(np.concatenate([vectors, vectors]), np.concatenate([labels, labels]), c=0.3)
-    weighted = head_weights(vectors, labels, c=0.3, sample_weights=np.full(9, 2.0))
-    np.testing.assert_allclose(twice, weighted, atol=1e-4)  # the solver stops there
-
-
-def test_weights_against_gradient_descent() -> None:
-    generator = np.random.default_rng(1)
-    vectors = generator.normal(size=(40, 4)).astype(np.float32) * [1, 10, 0.1, 3] + [5, 0, 1, -2]
-    labels = (generator.random(40) < 0.5).astype(int)
-    found = head_weights(vectors.astype(np.float32), labels, c=0.7)
-    scaled, truth = torch.tensor(vectors / vectors.std(0)), torch.tensor(labels).double()
-    slope = torch.zeros(4, dtype=torch.float64, requires_grad=True)
-    descent = torch.optim.LBFGS([slope], max_iter=500, line_search_fn="strong_wolfe", tolerance_grad=1e-10)
-
-    def loss() -> torch.Tensor:
-        descent.zero_grad()
-        value = torch.nn.functional.binary_cross_entropy_with_logits(scaled @ slope, truth, reduction="sum")
-        value = 0.7 * value + 0.5 * slope @ slope
-        value.backward()
-        return value
-
-    descent.step(loss)
-    expected = (slope.detach().numpy() / vectors.std(0)) / 2
-    np.testing.assert_allclose(found[1], expected, rtol=1e-3, atol=1e-4)  # where the two solvers stop
 
 
 def test_the_head_is_put_in_place_and_separates(learner: LastTokenClassifier, examples: Examples) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gpt2cls_core.errors import DataError
+from gpt2cls_core.scoring import METHODS
 from gpt2cls_core.training.report import report
 
 
@@ -56,6 +57,29 @@ def test_what_interventions_leave_is_a_table_of_its_own(tmp_path: Path) -> None:
     assert [line.split(" | ")[1] for line in lines[5:]] == [
         f"{p}.0% ({p - 10}.0% – {p + 10}.0%) |" for p in (80, 70, 60, 50, 30, 40, 50, 60)
     ]
+
+
+def test_explanations_on_trial_are_a_table_of_their_own(tmp_path: Path) -> None:
+    def method(i: int) -> dict:
+        around = {"mean": i / 100, "low": i / 100 - 0.01, "high": i / 100 + 0.01}
+        below = {name: -value for name, value in around.items()}
+        share = {"comprehensiveness": {"share": i / 20}}
+        return {"comprehensiveness": around, "sufficiency": below, "beats_random_share": share}
+
+    stems = [*METHODS, "random"]
+    ways = {way: {stem: method(i + more) for i, stem in enumerate(stems)} for way, more in (("replace", 0), ("cut", 9))}
+    entry = {"data": "sst2/validation", "n": 7, "removal": ways}
+    found = {stem: {"share": 1 - i / 10} for i, stem in enumerate(METHODS)}
+    for shortcut in ({}, {"shortcut": {"found": found, "by_chance": 0.05}}):
+        measured = {"classifiers": {}, "baselines": {}, "explanations": {"full": {**entry, **shortcut}}}
+        (tmp_path / "r.json").write_text(json.dumps(measured))
+        head, _, *rows = (line.strip("| ").split(" | ") for line in report(str(tmp_path / "r.json")).splitlines()[3:])
+        assert head[0] == "explanations of `full`, sst2/validation, 7 sentences"
+        assert [row[0] for row in rows] == [*METHODS.values(), "random order"]
+        assert {len(row) for row in (head, *rows)} == {8 if shortcut else 7}
+        assert rows[1][:4] == [METHODS["ig-zero"], "0.01 (0.00 – 0.02)", "-0.01 (-0.00 – -0.02)", "5%"]
+        assert rows[-1][4:7] == ["0.19 (0.18 – 0.20)", "-0.19 (-0.18 – -0.20)", "95%"]
+        assert [row[7:] for row in (rows[3], rows[-1])] == ([["70%"], ["5%"]] if shortcut else [[], []])
 
 
 def test_results_without_a_classifier_are_refused(tmp_path: Path) -> None:

@@ -265,7 +265,7 @@ def test_what_cannot_be_trained_is_refused(options: Options, base: str, tmp_path
     for n in (0, 21):
         with pytest.raises(OptionError, match=f"--virtual-tokens must lie between 1 and 20, not {n}"):
             train(options("prompt", virtual_tokens=n))
-    with pytest.raises(OptionError, match="--head-c must be above 0, not -1"):
+    with pytest.raises(OptionError, match="the penalty, must be above 0, not -1"):
         train(options("head", head_c=-1))
     with pytest.raises(DataError, match="The 1 texts to learn from are not of two classes"):
         train(options("full", limit=1))
