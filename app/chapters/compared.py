@@ -100,9 +100,13 @@ def explain_labels() -> Explained:
 def explain_places() -> Explained:
     """Accuracy by the token that the head reads, each trained for it."""
     study = models.results().get("regimes", {})
-    read_outs = study.get("read_outs")
-    if not read_outs:
+    if not study.get("read_outs"):
         return not_measured("reading at other tokens")
+    # Each place was measured on one split, and the table's on all of them.
+    read_outs = {
+        regime: {place: next(iter(splits.values())) for place, splits in places.items()}
+        for regime, places in study["read_outs"].items()
+    }
     regimes = in_order(read_outs)
     rows = [
         Row(name, [_cell(read_outs[regime], place, kind(regime)) for regime in regimes], place == "last")
@@ -134,6 +138,7 @@ def _costs(study: Entry, name: str) -> Table:
         f"Dots are means over {seeds} seed{'s' if seeds > 1 else ''}{', bars their 95 % interval' if seeds > 1 else ''}; "
         f"all learned from the same {most_texts(study):,} labelled texts of {source}. Learning rate and passes (of the head: C) "
         f"are {search} on held-out texts of the train split. Time is of one processor core."
+        f"{'' if study.get('complete', True) else ' The study is not finished: more is to come.'}"
     )
     rows = [
         [title(regime), _trained(table[regime]), _bytes(table[regime]["stored_bytes"]), _time(table[regime])]

@@ -133,13 +133,12 @@ def places_said(study: Entry, read_outs: Mapping[str, Mapping[str, Entry]]) -> l
         last = places["last"]["mean"]
         best = max(others, key=lambda place: others[place]["mean"])
         each = ", ".join(f"{others[place]['mean']:.1%} at {PLACES[place]}" for place in PLACES if place in others)
-        names = [
-            "takeaway places",
-            "takeaway places ahead" if last > others[best]["mean"] else "takeaway places behind",
-        ]
+        ending = "takeaway places ahead" if clearly_above(places["last"], others[best]) else "takeaway places open"
+        if others[best]["mean"] >= last:
+            ending = "takeaway places behind"
         said = fill(
-            "regimes", *names, regime=title(regime), last=last, others=each, best=PLACES[best],
-            gap=points(places["last"], others[best]),
+            "regimes", "takeaway places", ending, regime=title(regime), last=last, others=each,
+            best=PLACES[best], gap=points(places["last"], others[best]),
         )  # fmt: skip
         runs += [*([(" ", False)] if runs else []), *said]
     firsts = [of["first"]["mean"] for of in read_outs.values() if "first" in of]

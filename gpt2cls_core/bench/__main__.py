@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 
 from ..classifier import Classifier, load_classifier
 from ..errors import Gpt2clsError
-from .growth import growth, growth_table
+from .growth import GROWTH_LENGTHS, growth, growth_table
+from .load import PAUSE, load_table, under_load
 from .methods import PATCHED_TOKENS, model_timings, patching_timings, random_124m
 from .page import page_timings
 from .rivals import has_interpret
@@ -16,6 +18,8 @@ from .side_by_side import LENGTHS, memory_by_steps, side_by_side, side_by_side_t
 from .timing import FEWEST_REPEATS, TEXT, machine, table
 
 SHAPE = "random weights in the shape of GPT-2 (124M): 50,257 rows of embeddings, texts in the tokens of the other model"
+MEMORY_TOKENS = 60
+REQUESTS_EACH = 10
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -24,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.repeats < FEWEST_REPEATS:
         parser.error(f"--repeats must be {FEWEST_REPEATS} or more; a median of fewer says little")
+    if min(1 if n is None else n for n in (options.load, options.requests)) < 1 or not 0 <= options.pause < math.inf:
+        parser.error("--load and --requests must be 1 or more, and --pause a number of seconds")
     try:
         clf = load_classifier(options.model)
         print(machine())
@@ -32,8 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             _print_side_by_side(clf, options.repeats)
         if options.growth:
             large = random_124m(clf)
-            print(f"\n{SHAPE}; one run each\n\n{growth_table(list(growth(large)))}", flush=True)
-        if not (options.attributions or options.growth):
+            print(f"\n{SHAPE}; one run each\n\n{growth_table(list(growth(large, GROWTH_LENGTHS)))}", flush=True)
+        if options.load:
+            requests = options.requests or REQUESTS_EACH * options.load
+            crowd = under_load(options.load, requests, model=options.model, pause=options.pause)
+            print(f"\n{load_table(crowd)}", flush=True)
+        if not (options.attributions or options.growth or options.load):
             _print_methods(clf, options)
     except Gpt2clsError as error:
         sys.exit(str(error))
@@ -60,6 +70,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--growth", action="store_true", help="instead: seconds and memory by length of text (about 15 minutes)"
     )
+    parser.add_argument("--load", type=int, metavar="STUDENTS", help="instead: the page under so many readers at once")
+    parser.add_argument(
+        "--requests", type=int, help=f"with --load: requests of all students (default: {REQUESTS_EACH} each)"
+    )
+    parser.add_argument(
+        "--pause",
+        type=float,
+        default=PAUSE,
+        help="with --load: seconds between two of one student (default: %(default)s)",
+    )
     return parser
 
 
@@ -77,23 +97,20 @@ def _print_methods(clf: Classifier, options: argparse.Namespace) -> None:
 
 def _print_side_by_side(clf: Classifier, repeats: int) -> None:
     """Integrated gradients on the model and on the large shape, at each length."""
-    print(
-        f"Medians of {repeats} runs; baseline eos"
-        + (
-            ""
-            if has_interpret()
-            else "; transformers-interpret skipped: it is not installed (pip install --no-deps transformers-interpret)"
-        )
-    )
+    print(f"Medians of {repeats} runs, baseline eos")
+    if not has_interpret():
+        print("transformers-interpret is not installed and left out (pip install --no-deps transformers-interpret)")
     for model, words in ((clf, clf.name), (random_124m(clf), SHAPE)):
-        expected = None
+        per_token = None
         for length in LENGTHS:
-            lines = side_by_side(model, length, repeats=repeats, captum_peak=expected and expected * length)
+            expected = None if per_token is None else per_token * length
+            lines = side_by_side(model, length, repeats=repeats, captum_peak=expected)
             if lines[0].peak is not None and not lines[0].note:
-                expected = lines[0].peak / lines[0].n_tokens
+                per_token = lines[0].peak / lines[0].n_tokens
             print(f"\n{words}; {lines[0].n_tokens} tokens\n{side_by_side_table(lines)}", flush=True)
-        peaks = ", ".join(f"{n}: " + ("–" if b is None else f"{b / 1e6:.0f} MB") for n, b in memory_by_steps(model, 60))
-        print(f"\nMemory of ours by number of steps, 60 tokens: {peaks}", flush=True)
+        peaks = memory_by_steps(model, MEMORY_TOKENS)
+        told = ", ".join(f"{n}: {'–' if peak is None else f'{peak / 1e6:.0f} MB'}" for n, peak in peaks)
+        print(f"\nOurs at most, by number of gradients, {MEMORY_TOKENS} tokens: {told}", flush=True)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ from functools import partial
 from pathlib import Path
 from statistics import median
 
-from ..attribution import TOLERANCE, Attribution, integrated_gradients
+from torch import Tensor
+
+from ..attribution import NOISE, TOLERANCE, integrated_gradients
 from ..classifier import Classifier, Encoding
 from ..path_gradients import PRECISIONS, Precision
 from .bound import matmul_rate, needed_flops
@@ -59,30 +61,28 @@ def side_by_side(clf: Classifier, n_tokens: int, *, repeats: int, captum_peak: f
     """Plain Captum first, then transformers-interpret where it is installed, then ours.
 
     Args:
+        n_tokens: of the text, at most.
+        repeats: measured runs of each; one more goes before them, in which memory is measured.
         captum_peak: bytes that Captum is expected to need for all points at once; None where nobody knows.
     """
     encoding = text_of(clf, n_tokens)
     at_once, note = _parts(captum_peak)
-    exact = integrated_gradients(clf, encoding)
-    change = exact.margin_input - exact.margin_baseline
-    captum = float(plain_captum(clf, encoding, at_once=at_once).double().sum()) - change
-    lines = {CAPTUM: (CAPTUM_STEPS, abs(captum / change), None, note)}
-    actions: dict[str, Callable[[], object]] = {CAPTUM: partial(plain_captum, clf, encoding, at_once=at_once)}
+    captum = partial(plain_captum, clf, encoding, at_once=at_once)
+    change = _change(clf, encoding)
+    missed = abs(float(captum().double().sum()) / change - 1)
+    entries = [_Entry(CAPTUM, captum, CAPTUM_STEPS, missed, None, note)]
     if has_interpret():
-        actions[INTERPRET] = partial(transformers_interpret, clf, encoding.text, at_once=at_once)
-        lines[INTERPRET] = (CAPTUM_STEPS, *_interpret_quality(actions[INTERPRET]), note)
-    asked = max(SMALLEST_TOLERANCE, min(TOLERANCE, abs(captum / change)))
-    for name, precision, tolerance in (
-        *((f"ours to {TOLERANCE:.0%}, {precision}", precision, TOLERANCE) for precision in PRECISIONS),
-        ("ours to Captum's delta, float32", "float32", asked),
-    ):
-        actions[name] = partial(integrated_gradients, clf, encoding, tolerance=tolerance, precision=precision)
-        lines[name] = _own_quality(clf, encoding, actions[name](), precision)
-    peaks = {name: peak_bytes(action) for name, action in actions.items()}
-    runs = in_turns(actions, repeats, warm=True)
+        action = partial(transformers_interpret, clf, encoding.text, at_once=at_once)
+        entries.append(_interpret_entry(action, note))
+    for precision in PRECISIONS:
+        entries.append(_own_entry(clf, encoding, f"ours to {TOLERANCE:.0%}, {precision}", TOLERANCE, precision))
+    asked = max(SMALLEST_TOLERANCE, min(TOLERANCE, missed))
+    entries.append(_own_entry(clf, encoding, "ours to Captum's delta, float32", asked, "float32"))
+    peaks = [peak_bytes(entry.action) for entry in entries]
+    runs = in_turns({entry.name: entry.action for entry in entries}, repeats, warm=True)
     return [
-        Line(name, len(encoding), runs[name], peaks[name], delta, n_steps, bound, note)
-        for name, (n_steps, delta, bound, note) in lines.items()
+        Line(e.name, len(encoding), runs[e.name], peak, e.delta, e.n_steps, e.bound, e.note)
+        for e, peak in zip(entries, peaks, strict=True)
     ]
 
 
@@ -111,23 +111,45 @@ def side_by_side_table(lines: Sequence[Line]) -> str:
     return "\n".join(table)
 
 
-def _own_quality(
-    clf: Classifier, encoding: Encoding, found: Attribution, precision: Precision
-) -> tuple[int, float, float, str]:
-    """Steps, delta, bound, and how far bfloat16 scores are from float32's of the same steps."""
+@dataclass(frozen=True)
+class _Entry:
+    """What is to be run, and what is known of its result; as in `Line`."""
+
+    name: str
+    action: Callable[[], object]
+    n_steps: int
+    delta: float
+    bound: float | None
+    note: str
+
+
+def _own_entry(clf: Classifier, encoding: Encoding, name: str, tolerance: float, precision: Precision) -> _Entry:
+    action = partial(integrated_gradients, clf, encoding, tolerance=tolerance, precision=precision)
+    found = action()
     bound = needed_flops(clf, len(encoding), found.n_steps) / matmul_rate(clf, precision)
-    note = "" if found.converged else "the delta asked for was not reached"
+    reached = found.relative_delta <= tolerance or abs(found.convergence_delta) < NOISE
+    notes = [] if reached else ["more points did not help"]
     if precision == "bfloat16":
-        exact = integrated_gradients(clf, encoding, n_steps=found.n_steps)
-        rounded = integrated_gradients(clf, encoding, n_steps=found.n_steps, precision=precision)
-        error = float((exact.scores - rounded.scores).abs().max() / exact.scores.abs().max())
-        note = f"{note}; ".removeprefix("; ") + f"scores within {error:.2%} of the largest of float32's"
-    return found.n_steps, found.relative_delta, bound, note
+        fixed = partial(integrated_gradients, clf, encoding, n_steps=found.n_steps)
+        exact, rounded = fixed().scores, fixed(precision=precision).scores
+        error = float((exact - rounded).abs().max() / exact.abs().max())
+        notes.append(f"scores within {error:.2%} of the largest of float32's")
+    return _Entry(name, action, found.n_steps, found.relative_delta, bound, "; ".join(notes))
 
 
-def _interpret_quality(action: Callable[[], tuple]) -> tuple[float, None]:
+def _interpret_entry(action: Callable[[], tuple[Tensor, float]], note: str) -> _Entry:
     scores, delta = action()
-    return (delta if scores.isfinite().all() else float("nan")), None
+    if scores.isfinite().all():
+        words = "delta in probability, not a share"
+    else:
+        delta, words = float("nan"), f"NaN for {int(scores.isnan().sum())} of {len(scores)} tokens"
+    return _Entry(INTERPRET, action, CAPTUM_STEPS, delta, None, "; ".join(filter(None, (note, words))))
+
+
+def _change(clf: Classifier, encoding: Encoding) -> float:
+    """How far the margin moves from the baseline to the text."""
+    ends = integrated_gradients(clf, encoding, n_steps=1)
+    return ends.margin_input - ends.margin_baseline
 
 
 def _parts(expected: float | None) -> tuple[int | None, str]:

@@ -17,7 +17,7 @@ import torch
 from tqdm import tqdm
 
 from ..classifier import Classifier, Encoding, load_classifier
-from ..errors import OptionError
+from ..errors import DataError, OptionError
 from ..faithfulness import REMOVALS
 from ..referee import MEASURES, METHODS, Contest, beats, put_on_trial
 from ..scoring import token_scores
@@ -44,9 +44,38 @@ def explanations(options: ExplanationsOptions) -> Path:
 
     Raises:
         ModelError: the classifier or the base of the shortcut can't be loaded.
-        DataError: the data can't be read, or a planted word is not one token.
+        DataError: the data can't be read or hold fewer than two texts to try, or the planted word is not one token.
         OptionError: fewer than 2 texts or draws, no points, words to plant that are not two, or an output folder of another run.
     """
+    _check(options)
+    clf = load_classifier(options.model)
+    texts = load_labelled(options.data, "validation").sample(None, seed=options.seed).texts
+    encodings = [clf.encode(text) for text in texts]
+    chosen = [encoding for encoding in encodings if len(encoding) - encoding.n_virtual >= FEWEST_TOKENS]
+    if len(chosen) < 2:
+        raise DataError(
+            f"{options.data} has {len(chosen)} validation texts of {FEWEST_TOKENS} tokens or more; give more."
+        )
+    bound = {name: value for name, value in vars(options).items() if name not in MAY_CHANGE}
+    output = claim_folder(options.output, bound | {"fingerprint": fingerprint(clf.model)})
+    entry = {
+        "command": command_line("explanations", options),
+        "date": date.today().isoformat(),
+        "seed": options.seed,
+        "data": f"{Path(options.data).name}/validation",
+        "draws": options.draws,
+        "points": options.points,
+        **summarise_trials(_try_texts(clf, chosen[: options.sample], options, output / "texts")),
+    }
+    path, name = Path(options.results), clf.card.get("name", Path(options.model).name)
+    _merge(path, name, lambda before: {**{k: v for k, v in before.items() if k == "shortcut"}, **entry})
+    if options.shortcut:
+        shortcut = _shortcut(options, texts, output)
+        _merge(path, name, lambda before: {**before, "shortcut": shortcut})
+    return path
+
+
+def _check(options: ExplanationsOptions) -> None:
     for name, number, least in (
         ("sample", options.sample, 2),
         ("draws", options.draws, 2),
@@ -58,26 +87,6 @@ def explanations(options: ExplanationsOptions) -> Path:
         raise OptionError(
             f"Give two different words to plant, one that decides and a decoy, not {' '.join(options.shortcut_words)!r}."
         )
-    clf = load_classifier(options.model)
-    texts = load_labelled(options.data, "validation").sample(None, seed=options.seed).texts
-    encodings = [clf.encode(text) for text in texts]
-    chosen = [encoding for encoding in encodings if len(encoding) - encoding.n_virtual >= FEWEST_TOKENS]
-    bound = {name: value for name, value in vars(options).items() if name not in MAY_CHANGE}
-    output = claim_folder(options.output, bound | {"fingerprint": fingerprint(clf.model)})
-    entry = {
-        "command": command_line("explanations", options),
-        "date": date.today().isoformat(),
-        "seed": options.seed,
-        "data": f"{Path(options.data).name}/validation",
-        "draws": options.draws,
-        **summarise_trials(_try_texts(clf, chosen[: options.sample], options, output / "texts")),
-    }
-    path, name = Path(options.results), clf.card.get("name", Path(options.model).name)
-    _merge(path, name, lambda before: {**{k: v for k, v in before.items() if k == "shortcut"}, **entry})
-    if options.shortcut:
-        shortcut = _shortcut(options, texts, output)
-        _merge(path, name, lambda before: {**before, "shortcut": shortcut})
-    return path
 
 
 def _merge(path: Path, name: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:

@@ -35,8 +35,8 @@ INTERVENTIONS = {
 
 
 def report(results: str) -> str:
-    """Markdown: accuracy of classifiers and baselines with 95 % intervals, what interventions leave of it, explanations
-    on trial, the curve of pre-training, the study of regimes.
+    """Markdown: accuracy of classifiers and baselines with 95 % intervals, what interventions leave of it, the curve of
+    pre-training, explanations on trial, the study of regimes.
 
     Raises:
         DataError: the file is missing or holds no measurement.
@@ -51,13 +51,13 @@ def report(results: str) -> str:
     for name, entry in measured.get("interventions", {}).items():
         rows = [[title, _cell(entry[part][key])] for (part, key), title in INTERVENTIONS.items()]
         lines += ["", *_table([f"what is done to `{name}`", f"{entry['data']}, {entry['n']} sentences"], rows)]
-    for name, entry in measured.get("explanations", {}).items():
-        lines += ["", *_explanations(name, entry)]
     if curve := measured.get("pretraining", {}).get("curve"):
         points = [
             [f"{p['tokens'] / 1e6:.1f}M", f"{p['held_out_loss']:.2f}", f"{p['probe_accuracy']:.1%}"] for p in curve
         ]
         lines += ["", *_table(["tokens read", "held-out loss", "probe accuracy"], points)]
+    for name, entry in measured.get("explanations", {}).items():
+        lines += ["", *_explanations(name, entry)]
     if study := measured.get("regimes", {}).get("table"):
         rows = [_regime(name, entry) for name, entry in study.items()]
         lines += [

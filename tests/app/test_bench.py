@@ -18,6 +18,15 @@ def test_every_view_of_every_chapter_is_timed_and_the_verdict_comes_last(tiny_fo
     assert names[-1] == "verdict"
 
 
+def test_every_classifier_is_switched_to_and_shared_bodies_count_once():
+    names = ["head", "prompt", "full"]
+    assert [timing.name for timing in bench.switch_timings(names, repeats=1)] == [
+        "switch to the head alone", "switch to soft prompt", "switch to everything",
+    ]  # fmt: skip
+    together, apart = bench.memory(names)
+    assert 1.9 < 3 * together / apart < 2.2  # head and prompt share one body of three
+
+
 def test_too_few_repeats_are_refused(capsys):
     with pytest.raises(SystemExit):
         bench.main(["--repeats", "1"])

@@ -146,20 +146,6 @@ def test_loading_all_leaves_out_what_cannot_be_loaded_until_it_is_asked_for(monk
         models.classifier("broken")
 
 
-def test_the_bundled_classifiers_share_one_body_in_memory():
-    storages = {
-        name: {
-            p.untyped_storage().data_ptr(): p.untyped_storage().nbytes()
-            for p in models.classifier(name).model.parameters()
-        }
-        for name in ("head", "prompt", "last-block")
-    }
-    together = {pointer: size for one in storages.values() for pointer, size in one.items()}
-    one_body = sum(p.nbytes for p in models.classifier("head").model.parameters())
-    # beside one body: three heads, a prompt, and a block of the six, which is 12 d_model² of weights and more
-    assert sum(together.values()) < 1.2 * one_body
-
-
 def test_a_soft_prompt_is_not_counted_as_the_readers_tokens():
     read = models.read("prompt", "A fine film.")
     n_virtual = read.encoding.n_virtual

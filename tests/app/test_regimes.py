@@ -13,6 +13,7 @@ from transformers import GPT2LMHeadModel
 from app import models
 from app.chapters import regimes
 from app.chapters.learned import PANELS
+from app.chapters.study import BAG
 from app.figures.curves import apart
 from app.figures.layers import side_by_side_figure
 from app.palette import LIGHT
@@ -28,6 +29,8 @@ from gpt2cls_core import (
     train_head,
 )
 from gpt2cls_core.frozen_features import PLACES, Norm, pack
+from gpt2cls_core.training.options import RegimesOptions
+from gpt2cls_core.training.summary import summarise
 
 SPLITS = ("sst2/validation", "imdb/test")
 VIEWS = [value for _, value in regimes.VIEWS]
@@ -43,6 +46,10 @@ def row(mean: float, other: float, trained: int, **more: object) -> dict:
     accuracy = dict(zip(SPLITS, (seeds(mean), seeds(other)), strict=True))
     share = {"parameters": 1000, "trained_parameters": trained, "trained_share": trained / 1000}
     return {"texts": 2048, "stored_bytes": 2 * trained, "seconds": 90.0, "accuracy": accuracy, **share, **more}
+
+
+def read_outs(**means: float) -> dict:
+    return {place: {SPLITS[0]: seeds(mean)} for place, mean in means.items()}
 
 
 STUDY = {
@@ -63,8 +70,8 @@ STUDY = {
         "bag-of-words": [{"texts": n, **seeds(mean)} for n, mean in ((32, 0.55), (128, 0.6), (2048, 0.76))],
     },
     "read_outs": {
-        "head": {"last": seeds(0.75), "first": seeds(0.52), "mean": seeds(0.74), "middle": seeds(0.65)},
-        "full": {"last": seeds(0.80), "first": seeds(0.51), "mean": seeds(0.81), "middle": seeds(0.7)},
+        "head": read_outs(last=0.75, first=0.52, mean=0.74, middle=0.65),
+        "full": read_outs(last=0.80, first=0.51, mean=0.81, middle=0.7),
     },
     "majority": {split: {"accuracy": 0.51, "low": 0.47, "high": 0.55, "n": 400} for split in SPLITS},
 }
@@ -258,13 +265,39 @@ def test_a_study_that_has_only_begun_is_told_as_far_as_it_is(left, clf2, results
     study = results["regimes"]
     study["table"] = {left: study["table"][left]}
     study["curves"] = {left: study["curves"].get(left, [])}
-    study["read_outs"] = {left: {"last": seeds(0.7)}}
+    study["read_outs"] = {left: read_outs(last=0.7)}
     study["search"] = {}
     del study["majority"]
     for view in ("table", "labels", "places"):
         explained = said(clf2, view=view)
         assert explained.figure.layout.meta["alt"]
         assert "None" not in words(explained) and "{" not in words(explained)
+
+
+@pytest.mark.parametrize("view", ["table", "labels", "places"])
+def test_a_study_is_read_as_training_writes_it(view, clf2, monkeypatch):
+    options = RegimesOptions(base="b", data=("d/sst2",), test=("d/sst2:validation",), output="o", results="r.json")
+    cells = []
+    for regime in ("head", "lora", "prompt", "last-block", "full", "random", BAG):
+        cells += [cell("search", regime, 64), *(cell("table", regime, 4096, seed=seed) for seed in range(3))]
+        cells += [cell("curve", regime, 32, seed=seed) for seed in range(3)]
+        cells += [cell("read-out", regime, 4096, read_out=place) for place in ("first", "mean", "middle")]
+    study = {"regimes": summarise(cells, options)}
+    monkeypatch.setattr(models, "results", lambda: json.loads(json.dumps(study)))
+    explained = said(clf2, view=view)
+    assert not words(explained).startswith("Not measured")
+    assert explained.figure.data
+
+
+def cell(part: str, regime: str, texts: int, **changes: object) -> dict:
+    """A finished run, as `gpt2cls_core.training.regimes.run_cell` gives it."""
+    splits = SPLITS if part == "table" else SPLITS[:1]
+    accuracy = {split: {"accuracy": 0.7, "low": 0.6, "high": 0.8, "n": 400} for split in splits}
+    return {
+        "part": part, "regime": regime, "examples": texts, "passes": 2, "rate": 0.5, "seed": 0, "read_out": "last",
+        "parameters": 200, "trained_parameters": 50, "stored_bytes": 100, "texts": texts, "seconds": None,
+        "held_out_accuracy": {"sst2": 0.7}, "accuracy": accuracy, **changes,
+    }  # fmt: skip
 
 
 # --- the table ---
@@ -300,13 +333,19 @@ def test_the_row_of_the_pages_model_stands_out(results):
     assert [explained.table.rows[place][0] for place in explained.table.strong] == ["everything"]
 
 
+@pytest.mark.parametrize("complete", [True, False])
+def test_an_unfinished_study_says_so(complete, clf2, results):
+    results["regimes"]["complete"] = complete
+    assert ("not finished" in said(clf2, view="table").table.caption) == (not complete)
+
+
 @pytest.mark.parametrize(("full", "verdict"), [(0.80, "Not only."), (0.76, "No. On"), (0.60, "only 60.0%")])
 def test_the_first_comment_is_answered_by_the_intervals_over_seeds(full, verdict, clf2, results):
     results["regimes"]["table"]["full"]["accuracy"][SPLITS[0]] = seeds(full)
     told = words(said(clf2, view="table"))
     assert verdict in told
     assert f"{100 * (full - 0.75):+.1f} points" in told
-    assert ("no more than another seed" in told) == (full == 0.76)
+    assert ("may be luck" in told) == (full == 0.76)
     assert "-2.0 points on IMDb" in told, "the other split speaks against"
 
 
@@ -315,7 +354,7 @@ def test_one_seed_decides_nothing(clf2, results):
         for split, entry in regime["accuracy"].items():
             regime["accuracy"][split] = seeds(entry["mean"], None)
     explained = said(clf2, view="table")
-    assert "no more than another seed" in words(explained)
+    assert "may be luck" in words(explained)
     assert "1 seed;" in explained.table.caption
 
 
@@ -406,9 +445,14 @@ def test_places_are_drawn_for_both(clf2, results):
 
 def test_a_place_that_is_better_than_the_last_is_owned_up_to(clf2, results):
     told = words(said(clf2, view="places"))
-    assert "worth +1.0 points against the next best, the mean of all" in told  # the head alone
+    assert "+1.0 points ahead of the next best, the mean of all, which may be luck" in told  # the head alone
     assert "not the best place here: the mean of all is as good or better (-1.0 points)" in told  # everything
     assert "at most 52.0%, and always naming the commoner class gives 51.0%" in told
+
+
+def test_a_lead_of_the_last_token_is_told_where_the_intervals_do_not_touch(clf2, results):
+    results["regimes"]["read_outs"] = {"head": read_outs(last=0.75, mean=0.7)}
+    assert "worth +5.0 points against the next best, the mean of all" in words(said(clf2, view="places"))
 
 
 # --- where it lives ---

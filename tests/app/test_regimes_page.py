@@ -1,4 +1,4 @@
-"""The chapter on what was trained in Chromium: every view says what the library and the results say, and a head is trained there."""
+"""What was trained, in Chromium: every view says what the library and the results say, and a head is trained there."""
 
 from __future__ import annotations
 

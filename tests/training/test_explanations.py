@@ -191,5 +191,10 @@ def test_what_cannot_be_measured_is_one_line_and_writes_nothing(
         assert command.main([*given, *changes]) == 2
         *_, last = capsys.readouterr().err.splitlines()  # above it, transformers' progress in loading
         assert last.startswith("error: ") and message in last
+    pd.DataFrame({"sentence": [*TEXTS[:1], "good", "a"], "label": [0, 1, 0]}).to_parquet(
+        tmp_path / "sst2" / "validation.parquet"
+    )
+    assert command.main(given) == 2
+    assert "has 1 validation texts of 3 tokens or more; give more." in capsys.readouterr().err
     assert not (tmp_path / "results.json").exists()
     assert not (tmp_path / "run").exists()

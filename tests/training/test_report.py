@@ -31,7 +31,7 @@ def test_the_study_of_regimes_is_a_table_of_its_own(tmp_path: Path) -> None:
         "| --- | --- | --- | --- |",
         "| `full`: mini | 90.0% (85.0% – 95.0%) | – | – |",
         "",
-        "| what was trained | weights trained | stored | seconds | SST-2 validation | IMDb test | product reviews test |",
+        "| what was trained | weights trained | stored | core-seconds | SST-2 validation | IMDb test | product reviews test |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         "| `head` | 512 (0.01%) | 1 KB | 63 | 80.0% (75.0% – 85.0%) | 60.0% | – |",
         "| `full` | 512 (0.01%) | 13.8 MB | – | 80.0% (75.0% – 85.0%) | – | – |",
