@@ -199,6 +199,12 @@ def test_a_stricter_tolerance_is_a_smaller_delta(clf: Classifier) -> None:
     assert strict.relative_delta < 0.0003
 
 
+def test_a_delta_lost_in_rounding_ends_auto(clf: Classifier) -> None:
+    result = integrated_gradients(clf, TEXT, tolerance=1e-12)
+    assert result.n_steps < 385
+    assert abs(result.convergence_delta) < 2**-20 * result.scores.abs().sum()
+
+
 @pytest.mark.usefixtures("from_three_points")
 def test_auto_computes_no_point_twice(clf: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[float] = []

@@ -130,12 +130,14 @@ def _costs(study: Entry, name: str) -> Table:
     """What of each regime was trained and must be stored, and how long it took."""
     table = study["table"]
     order = in_order(table)
-    seeds = max(len(row["accuracy"][first_split(study)]["seeds"]) for row in table.values())
+    seeds = sorted({len(row["accuracy"][first_split(study)]["seeds"]) for row in table.values()})
+    most = seeds[-1]
+    counted = f"{seeds[0]} to {most}" if seeds[0] < most else f"{most}"
     tried = {len(cells) for cells in study.get("search", {}).values()}
     search = f"the best of {' or '.join(map(str, sorted(tried)))} tried" if tried else "chosen"
     source = ", ".join(study.get("data", ())) or "the train split"
     caption = (
-        f"Dots are means over {seeds} seed{'s' if seeds > 1 else ''}{', bars their 95 % interval' if seeds > 1 else ''}; "
+        f"Dots are means over {counted} seed{'s' if most > 1 else ''}{', bars their 95 % interval' if most > 1 else ''}; "
         f"all learned from the same {most_texts(study):,} labelled texts of {source}. Learning rate and passes (of the head: C) "
         f"are {search} on held-out texts of the train split. Time is of one processor core."
         f"{'' if study.get('complete', True) else ' The study is not finished: more is to come.'}"

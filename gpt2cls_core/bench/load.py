@@ -29,6 +29,7 @@ SENTENCE = (
 )
 PAUSE = 5.0  # seconds of thought between two requests, on average
 TYPED = 0.5  # share of requests in which more is typed; in the others the chapter is switched
+START_TIMEOUT = 300.0  # seconds
 MARK = re.compile(r"qz\d{4}x")
 MOMENTS = 5  # at which the app's memory is told, from the first answer to the last
 
@@ -58,7 +59,7 @@ def under_load(n_students: int, n_requests: int, *, model: str, pause: float = P
         Gpt2clsError: the app does not start.
     """
     port = free_port()
-    with answering((*APP, "--model", model, "--port", str(port)), port) as process:
+    with answering((*APP, "--model", model, "--port", str(port)), port, timeout=START_TIMEOUT) as process:
         page = read_page(port)
         for chapter in page.chapters:  # what the first reader of the day waits for is loaded
             ask(page, "warm-up", SENTENCE, chapter)

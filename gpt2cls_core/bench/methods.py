@@ -10,6 +10,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import torch
+
 from ..ablation import ablate_each_head
 from ..attribution import BASELINES, integrated_gradients
 from ..classifier import Classifier
@@ -102,5 +104,7 @@ def random_124m(clf: Classifier) -> Classifier:
 
     labels = dict(enumerate(clf.labels))
     config = GPT2Config(num_labels=len(labels), id2label=labels, attn_implementation="eager")
-    model = GPT2ForSequenceClassification(config).eval().requires_grad_(False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the same weights in every run
+        model = GPT2ForSequenceClassification(config).eval().requires_grad_(False)
     return Classifier("random weights", model, clf.tokenizer, clf.labels)

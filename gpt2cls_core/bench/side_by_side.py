@@ -18,7 +18,7 @@ from statistics import median
 
 from torch import Tensor
 
-from ..attribution import NOISE, TOLERANCE, integrated_gradients
+from ..attribution import TOLERANCE, integrated_gradients
 from ..classifier import Classifier, Encoding
 from ..path_gradients import PRECISIONS, Precision
 from .bound import matmul_rate, needed_flops
@@ -127,8 +127,8 @@ def _own_entry(clf: Classifier, encoding: Encoding, name: str, tolerance: float,
     action = partial(integrated_gradients, clf, encoding, tolerance=tolerance, precision=precision)
     found = action()
     bound = needed_flops(clf, len(encoding), found.n_steps) / matmul_rate(clf, precision)
-    reached = found.relative_delta <= tolerance or abs(found.convergence_delta) < NOISE
-    notes = [] if reached else ["more points did not help"]
+    reached = found.relative_delta <= tolerance or (tolerance == TOLERANCE and found.converged)
+    notes = [] if reached else ["ended at what rounding leaves"]
     if precision == "bfloat16":
         fixed = partial(integrated_gradients, clf, encoding, n_steps=found.n_steps)
         exact, rounded = fixed().scores, fixed(precision=precision).scores

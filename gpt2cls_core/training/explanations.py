@@ -179,7 +179,6 @@ def _shortcut(options: ExplanationsOptions, texts: Sequence[str], output: Path) 
     learned = label_planted(plant(train.texts, words, seed=options.seed)[: options.shortcut_texts], seed=options.seed)
     clf = learn_shortcut(str(options.shortcut), learned, output / "shortcut", seed=options.seed)
     tried = plant(texts, words, seed=options.seed + 1)[: options.sample]
-    print(f"the planted word in {len(tried)} sentences", flush=True)
     return {
         "base": Path(str(options.shortcut)).name,
         "word": words[0],

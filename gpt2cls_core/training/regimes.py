@@ -84,7 +84,7 @@ def _run_cells(
             print(f"\n=== {cell.name}", flush=True)
             result = run_cell(cell, options, tests, work=output / "work" / cell.name)
             write_json(output / "cells" / f"{cell.name}.json", result)
-            shutil.rmtree(output / "work" / cell.name, ignore_errors=True)
+            shutil.rmtree(output / "work", ignore_errors=True)
         finished.append(lookup(cell))
     return finished, True
 

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from datasets import Dataset
+from tqdm import tqdm
 
 from ..classifier import Classifier, Encoding, load_classifier
 from ..errors import DataError
@@ -149,13 +150,15 @@ def planted_token(encoding: Encoding, start: int, word: str) -> int:
     end = start + len(word)  # with the blank before it, which is a part of the token
     touched = [i for i, (first, after) in enumerate(encoding.offsets) if first < end and after >= start]
     if len(touched) != 1:
-        raise DataError(f"{word!r} is {len(touched)} tokens of this model inside a text, not 1; choose another to plant.")
+        raise DataError(
+            f"{word!r} is {len(touched)} tokens of this model inside a text, not 1; choose another to plant."
+        )
     return touched[0]
 
 
 def _ranked_first(clf: Classifier, planted: Sequence[Planted], word: str) -> Iterator[tuple[dict[str, bool], float]]:
     """For each sentence: by which methods the word's token is first, and how likely that is for a random order."""
-    for each in planted:
+    for each in tqdm(planted, "the planted word", unit="text"):
         encoding = clf.encode(each.with_word)
         first = encoding.n_virtual
         position, read = planted_token(encoding, each.start, word) - first, trace(clf, encoding)

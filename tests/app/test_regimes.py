@@ -339,6 +339,11 @@ def test_an_unfinished_study_says_so(complete, clf2, results):
     assert ("not finished" in said(clf2, view="table").table.caption) == (not complete)
 
 
+def test_regimes_with_fewer_seeds_than_others_are_counted_in(clf2, results):
+    results["regimes"]["table"]["lora"]["accuracy"] = {split: seeds(0.79, None) for split in SPLITS}
+    assert "means over 1 to 3 seeds, bars" in said(clf2, view="table").table.caption
+
+
 @pytest.mark.parametrize(("full", "verdict"), [(0.80, "Not only."), (0.76, "No. On"), (0.60, "only 60.0%")])
 def test_the_first_comment_is_answered_by_the_intervals_over_seeds(full, verdict, clf2, results):
     results["regimes"]["table"]["full"]["accuracy"][SPLITS[0]] = seeds(full)

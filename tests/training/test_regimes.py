@@ -85,11 +85,12 @@ def test_a_cell_never_measures_test_splits_while_choices_are_open(
     o = options()
     tests = {name: study.load_labelled(*source.rsplit(":", 1)) for name, source in zip(SPLITS, o.test, strict=True)}
     measured = {}
-    for part in ("search", "curve", "table"):
+    for part in ("search", "curve", "read-out", "table"):
         result = run_cell(Cell(part, "head", 8, 1, 0.1), o, tests, work=tmp_path / part)
         measured[part] = {name: entry["n"] for name, entry in result["accuracy"].items()}
         assert set(result["held_out_accuracy"]) == {"sst2", "imdb"}
-    assert measured == {"search": {}, "curve": {"sst2/validation": 7}, "table": SPLITS}
+    first = {"sst2/validation": 7}
+    assert measured == {"search": {}, "curve": first, "read-out": first, "table": SPLITS}
 
 
 def test_the_bag_of_words_learns_from_the_very_texts_of_a_regime(
