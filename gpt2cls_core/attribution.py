@@ -49,7 +49,10 @@ Baseline = Literal["eos", "zero", "mean"]
 BASELINES: tuple[Baseline, ...] = ("eos", "zero", "mean")
 TOLERANCE = 0.01  # asked completeness: |delta| under 1 % of the change in margin
 NOISE = 1e-4  # logits; too little to matter where 1 % is asked
-ROUNDING: dict[Precision, float] = {"float32": 2**-20, "bfloat16": 2**-7}  # what is lost of the sizes of all scores
+ROUNDING: dict[Precision, float] = {
+    "float32": 2**-20,
+    "bfloat16": 2**-9,
+}  # of the sizes of all scores, lost in their sum
 FIRST_INTERVALS, MOST_INTERVALS = 12, 384
 
 
@@ -117,8 +120,8 @@ def integrated_gradients(
             all token embeddings).
         n_steps: Gauss–Legendre points, as in Captum; "auto" takes 13 nested points and doubles their intervals until the delta is
             under `tolerance`, or 385 are reached (see `Attribution.converged`).
-        tolerance: asked completeness: |delta| as a share of the change in margin. A delta that is lost in rounding (a millionth of
-            the sizes of all scores; 0.8 % in bfloat16), or below 1e-4 logits where 1 % is asked, ends "auto" too.
+        tolerance: asked completeness: |delta| as a share of the change in margin. "auto" ends, too, where the delta is
+            below 1e-4 logits if 1 % is asked, or where more points would move no more than rounding does.
         precision: "bfloat16" is faster where the processor has such products, and exact to about 1 % of the largest score.
 
     Raises:
@@ -169,17 +172,23 @@ def _grown(path: Path, tolerance: float) -> tuple[Tensor, tuple[float, float], i
     pushes, seen = pushes_at(path, points)
     margins = (float(seen[-1]), float(seen[0])) if path.precision == "float32" else _at_the_ends(path)
     _check_finite(path.clf, margins)
+    before = torch.zeros(len(path.end), dtype=torch.float64)
     while True:
         scores = weights @ pushes
-        change = margins[0] - margins[1]
-        # a delta below this is not worth more points, or not told from rounding
-        least = max(NOISE * min(1, tolerance / TOLERANCE), ROUNDING[path.precision] * float(scores.abs().sum()))
-        if abs(float(scores.sum()) - change) < max(least, tolerance * abs(change)) or len(points) > MOST_INTERVALS:
+        if _enough(path, scores, before, margins[0] - margins[1], tolerance) or len(points) > MOST_INTERVALS:
             return scores, margins, len(points)
         points, weights = spread_clenshaw_curtis(2 * (len(points) - 1))
         between, _ = pushes_at(path, points[1::2])
-        old, pushes = pushes, torch.empty(len(points), len(path.end), dtype=torch.float64)
+        old, pushes, before = pushes, torch.empty(len(points), len(path.end), dtype=torch.float64), scores
         pushes[::2], pushes[1::2] = old, between
+
+
+def _enough(path: Path, scores: Tensor, before: Tensor, change: float, tolerance: float) -> bool:
+    """Whether the delta is small, or more points would only move what is lost in rounding."""
+    delta = abs(float(scores.sum()) - change)
+    lost = ROUNDING[path.precision] * float(scores.abs().sum())
+    small = max(lost, tolerance * abs(change), NOISE * min(1, tolerance / TOLERANCE))
+    return delta < small or float((scores - before).abs().sum()) < 2 * lost
 
 
 def _at_the_ends(path: Path) -> tuple[float, float]:

@@ -36,7 +36,7 @@ INTERVENTIONS = {
 
 def report(results: str) -> str:
     """Markdown: accuracy of classifiers and baselines with 95 % intervals, what interventions leave of it, the curve of
-    pre-training, explanations on trial, the study of regimes.
+    pre-training, the study of regimes, explanations on trial.
 
     Raises:
         DataError: the file is missing or holds no measurement.
@@ -56,14 +56,14 @@ def report(results: str) -> str:
             [f"{p['tokens'] / 1e6:.1f}M", f"{p['held_out_loss']:.2f}", f"{p['probe_accuracy']:.1%}"] for p in curve
         ]
         lines += ["", *_table(["tokens read", "held-out loss", "probe accuracy"], points)]
-    for name, entry in measured.get("explanations", {}).items():
-        lines += ["", *_explanations(name, entry)]
     if study := measured.get("regimes", {}).get("table"):
         rows = [_regime(name, entry) for name, entry in study.items()]
         lines += [
             "",
             *_table(["what was trained", "weights trained", "stored", "core-seconds", *SPLITS.values()], rows),
         ]
+    for name, entry in measured.get("explanations", {}).items():
+        lines += ["", *_explanations(name, entry)]
     return "\n".join(lines)
 
 
