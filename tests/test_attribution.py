@@ -219,11 +219,18 @@ def test_auto_computes_no_point_twice(clf: Classifier, monkeypatch: pytest.Monke
     assert sorted(seen) == pytest.approx(spread_clenshaw_curtis(result.n_steps - 1)[0].tolist(), abs=1e-12)
 
 
-def test_auto_gives_up_at_385_points_and_says_so(clf: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    wrong = lambda path, points: (torch.full((len(points), 7), 9.0).double(), torch.zeros(len(points)))  # noqa: E731
+@pytest.mark.parametrize(("grows", "n_steps"), [(True, 385), (False, 49)])
+def test_auto_gives_up_at_385_points_or_where_they_change_nothing_and_says_so(
+    clf: Classifier, monkeypatch: pytest.MonkeyPatch, grows: bool, n_steps: int
+) -> None:
+    def wrong(path: Path, points: Tensor) -> tuple[Tensor, Tensor]:
+        # the weights of 13 points sum to 1 within 1e-5, those of more within rounding
+        pushes = torch.full((len(points), 7), float(len(points)) if grows else 9.0, dtype=torch.float64)
+        return pushes, torch.zeros(len(points))
+
     monkeypatch.setattr("gpt2cls_core.attribution.pushes_at", wrong)
     result = integrated_gradients(clf, TEXT)
-    assert (result.n_steps, result.converged) == (385, False)
+    assert (result.n_steps, result.converged) == (n_steps, False)
 
 
 def test_a_number_of_steps_is_taken_as_given(clf: Classifier) -> None:

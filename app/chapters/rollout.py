@@ -165,7 +165,7 @@ def _measured(clf: Classifier) -> list[Run]:
         return []
     stems = {"raw": "rollout", "beyond": "rollout-beyond-null", "gradient": "rollout-gradient", "random": "random"}
     falls = {name: measured["removal"]["cut"][stem]["comprehensiveness"]["mean"] for name, stem in stems.items()}
-    said = [(" ", False), *fill("rollout", "takeaway measured", n=measured["n"], **falls)]
+    said = [("\n\n", False), *fill("rollout", "takeaway measured", n=measured["n"], **falls)]
     if planted := measured.get("shortcut"):
         found = {name: planted["found"][stems[name]]["share"] for name in ("raw", "gradient")}
         said += [(" ", False), *fill("rollout", "takeaway planted", chance=planted["by_chance"], **found)]
