@@ -108,7 +108,7 @@ def test_an_example_fills_the_text_and_is_read_and_the_next_press_brings_the_nex
 
 def test_the_page_names_its_model_and_what_was_measured_of_it(page):
     facts = page.locator("#masthead .facts").text_content()
-    assert re.search(r"\d+\.\dM parameters · (SST-2 accuracy \d+\.\d% |accuracy not measured)", facts)
+    assert re.search(r"\d+\.\dM parameters, all trained · (SST-2 accuracy \d+\.\d% |accuracy not measured)", facts)
 
 
 # --- texts that are no sentences ---
