@@ -38,9 +38,9 @@ def add_endpoints(offered: list[str], settings: Settings, **compute: object) -> 
                 baseline=baseline,
             )
         except Gpt2clsError as error:
-            raise gr.Error(str(error)) from error
+            raise gr.Error(str(error), print_exception=False) from error  # theirs to mend, no matter for the log
         if row["error"]:
-            raise gr.Error(row["error"])
+            raise gr.Error(row["error"], print_exception=False)
         return {"model": model} | {name: value for name, value in row.items() if name != "error"}
 
     def predict(text: str, model: str = "") -> dict:

@@ -26,6 +26,9 @@ function embedCode() {
 link.onclick = () => copy(window.location.href, "link");
 code.onclick = () => copy(embedCode(), "embed code");
 file.onclick = () => {
+  const asked = new URLSearchParams(window.location.search).get("text") || "";
+  const box = document.querySelector("#text textarea");
+  if (asked.trim() && box && !box.value.startsWith(asked)) return tell("One moment, the link is still being read.");
   file.disabled = true;
   file.textContent = "writing…";
   trigger("save", {});
