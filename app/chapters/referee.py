@@ -22,7 +22,7 @@ from ..models import Shape
 from .frame import Explained, Frame, render_frame, sides
 from .judged import MEASURES, NAMES, beyond, capital, nothing_to_rank, still_waiting, verdict
 
-TITLE = "Explanations on trial"
+TITLE = "On trial"
 VIEWS = [("ranking", "ranking"), ("curves", "curves"), ("agreement", "agreement")]
 REMOVALS = [("replaced by the end-of-text token", "replace"), ("cut: nothing may read it", "cut")]
 POINTS = 5  # of the curves, besides the shares that the ranking needs
