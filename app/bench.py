@@ -29,7 +29,15 @@ def chapter_timings(model: str = "full", *, repeats: int = 7) -> list[Timing]:
     read = trace(clf, TEXT)
 
     def first_picture(chapter: object, options: dict[str, str]) -> str:
-        for kept in (models.kept, models.read, models.read_with, models.base_states, suggested_swap):
+        for kept in (
+            models.kept,
+            models.read,
+            models.read_with,
+            models.base_states,
+            models.live_head,
+            models.frozen_states,
+            suggested_swap,
+        ):
             kept.cache_clear()
         return next(chapter.explain(clf, read, **options)).figure.to_json()
 

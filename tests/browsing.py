@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from app.chapters import CHAPTERS, stem
-from gpt2cls_core import Classifier, trace
+from app.chapters import CHAPTERS, attribution, stem
+from gpt2cls_core import Classifier, Trace, trace
 from gpt2cls_core import predict as library_predict
 
 STEMS = [stem(chapter) for chapter in CHAPTERS]
@@ -141,3 +141,14 @@ def drawn(page, chapter: str) -> dict:
             ticks: [...plot.querySelectorAll('.xtick text')].map((tick) => tick.textContent),
         })"""
     )
+
+
+def walk_through(page, read: Trace) -> None:
+    """Open every chapter, and find the text's tokens (or words), a drawn figure and a takeaway in each."""
+    for chapter in CHAPTERS:
+        name = stem(chapter)
+        go_to(page, name)
+        texts = [word.text for word in read.words] if chapter is attribution else list(read.tokens)
+        eventually(page, lambda name=name: strip(page, name), texts)
+        eventually(page, lambda name=name: drawn(page, name)["svg"] > 0, True)
+        assert takeaway(page, name)

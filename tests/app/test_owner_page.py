@@ -8,21 +8,19 @@ from urllib.parse import urlencode
 
 import pytest
 from browsing import (
-    drawn,
     eventually,
     expected_verdict,
     go_to,
     notice,
     strip,
-    takeaway,
     verdict,
     wait_until_read,
+    walk_through,
     write,
 )
 from conftest import save_tiny
 from serving import Server, serving
 
-from app.chapters import CHAPTERS, attribution, stem
 from gpt2cls_core import load_classifier, trace
 
 pytestmark = pytest.mark.browser
@@ -89,15 +87,8 @@ def test_another_model_brings_its_own_layers_heads_and_classes(visit, five):
 
 
 def test_every_chapter_works_with_the_owners_model(visit, five):
-    read = trace(load_classifier(str(five)), FIRST)
     page = visit(model=str(five))
-    for chapter in CHAPTERS:
-        name = stem(chapter)
-        go_to(page, name)
-        texts = [word.text for word in read.words] if chapter is attribution else list(read.tokens)
-        eventually(page, lambda name=name: strip(page, name), texts)
-        eventually(page, lambda name=name: drawn(page, name)["svg"] > 0, True)
-        assert takeaway(page, name)
+    walk_through(page, trace(load_classifier(str(five)), FIRST))
     page.close()
 
 
