@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from ..errors import Gpt2clsError
+from .command_line import add_arguments
 from .options import (
     EvaluateOptions,
     ExplanationsOptions,
@@ -19,7 +20,6 @@ from .options import (
     ProbesOptions,
     RegimesOptions,
     ShipOptions,
-    add_arguments,
 )
 
 _INTRODUCTION = """\

@@ -23,10 +23,11 @@ from ..referee import MEASURES, METHODS, Contest, beats, put_on_trial
 from ..scoring import token_scores
 from ..trace import trace
 from ..weights import fingerprint
+from .command_line import command_line
 from .data import load_and_hold_out, load_labelled
 from .files import claim_folder, read_json, write_json
 from .interventions import within
-from .options import ExplanationsOptions, command_line
+from .options import ExplanationsOptions
 from .shortcut import label_planted, learn_shortcut, measure_shortcut, plant, share_of
 
 __all__ = ["explanations", "summarise_trials", "try_text"]

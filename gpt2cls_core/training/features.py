@@ -22,9 +22,10 @@ from ..errors import OptionError
 from ..frozen_features import PLACES, FrozenFeatures, Norm, load_features, pack, read_place, save_features
 from ..logistic import head_weights
 from ..weights import fingerprint
+from .command_line import command_line, portable
 from .data import LabelledTexts, load_and_hold_out, vary
 from .files import whole_folder
-from .options import FeaturesOptions, command_line, portable
+from .options import FeaturesOptions
 
 __all__ = ["features", "packing_cost", "place_vectors"]
 

@@ -25,11 +25,12 @@ from ..errors import ModelError, OptionError
 from ..interventions import cut_each
 from ..probes import load_lens_probes
 from ..trace import trace
+from .command_line import command_line
 from .data import LabelledTexts, load_labelled
 from .edited_batches import margins_of
 from .evaluate import accuracy_of
 from .files import read_json, write_json
-from .options import InterventionsOptions, command_line
+from .options import InterventionsOptions
 
 __all__ = [
     "draw_others",

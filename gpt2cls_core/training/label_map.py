@@ -24,9 +24,10 @@ import torch
 from ..base import LanguageModel, load_base, read_states
 from ..classifier import Classifier, load_classifier
 from ..errors import DataError, OptionError
+from .command_line import command_line
 from .data import LabelledTexts, load_and_hold_out
 from .files import read_json, write_json
-from .options import LabelMapOptions, command_line
+from .options import LabelMapOptions
 from .pooling import encode
 from .probe import probe_accuracy
 

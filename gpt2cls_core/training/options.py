@@ -7,15 +7,11 @@ beside a field is its help.
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import os
-import shlex
-import types
-import typing
-from dataclasses import MISSING, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
+
+from .command_line import command_line, option
 
 __all__ = [
     "LEARNING_RATES",
@@ -30,9 +26,6 @@ __all__ = [
     "ProbesOptions",
     "RegimesOptions",
     "ShipOptions",
-    "add_arguments",
-    "command_line",
-    "portable",
     "repeat",
 ]
 
@@ -42,11 +35,6 @@ REGIMES = ("full", "head", "last-block", "lora", "prompt", "random")
 
 LEARNING_RATES = {"full": 3e-4, "last-block": 1e-3, "lora": 2e-3, "prompt": 3e-2, "random": 3e-4}
 """Learning rates that serve a model of the bundled one's size; the head is solved for, not walked to."""
-
-
-def option(text: str, default: Any = MISSING, **more: Any) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A dataclass field that explains itself on the command line; `more` goes to `add_argument`."""
-    return dataclasses.field(default=default, metadata={"help": text, **more})
 
 
 @dataclass(frozen=True)
@@ -242,60 +230,9 @@ class LabelMapOptions:
     seed: int = option("seed of the choice of sentences and of the shuffles", 0)
 
 
-def add_arguments(parser: argparse.ArgumentParser, options: type) -> None:
-    """One command line argument per field of an options class."""
-    hints = typing.get_type_hints(options)
-    for field in dataclasses.fields(options):
-        kind = hints[field.name]
-        if isinstance(kind, types.UnionType):  # int | None
-            kind = typing.get_args(kind)[0]
-        arguments: dict[str, Any] = dict(field.metadata)
-        if field.default is MISSING:
-            arguments["required"] = True
-        else:
-            arguments["default"] = field.default
-            if field.default not in (None, ()) and kind is not bool:
-                shown = field.default if isinstance(field.default, tuple) else (field.default,)
-                arguments["help"] += f" (default: {' '.join(map(str, shown))})"
-        if kind is bool:
-            arguments["action"] = argparse.BooleanOptionalAction
-        elif typing.get_origin(kind) is tuple:
-            arguments |= {"nargs": "+", "type": typing.get_args(kind)[0]}
-        else:
-            arguments["type"] = kind
-        parser.add_argument("--" + field.name.replace("_", "-"), **arguments)
-
-
-def command_line(command: str, options: Any) -> str:  # noqa: ANN401 - any of the classes above
-    """The command that repeats a run: what differs from the defaults, without this machine's folders."""
-    words = ["python", "-m", "gpt2cls_core.training", command]
-    for field in dataclasses.fields(options):
-        value = getattr(options, field.name)
-        if value == field.default:
-            continue
-        flag = "--" + field.name.replace("_", "-")
-        if isinstance(value, bool):
-            words.append(flag if value else flag.replace("--", "--no-", 1))
-        else:
-            values = value if isinstance(value, tuple) else (value,)
-            shown = (
-                portable(v) if isinstance(v, str) else f"{v:g}" if isinstance(v, float) else str(v) for v in values
-            )
-            words += [flag, *shown]
-    return shlex.join(words)
-
-
 def repeat(command: str, record: dict[str, Any]) -> str:
     """The command behind a run, from the ``pretrain.json`` or ``finetune.json`` that it left."""
     kind = {"pretrain": PretrainOptions, "finetune": FinetuneOptions}[command]
     names = {field.name for field in dataclasses.fields(kind)}
     given = {k: tuple(v) if isinstance(v, list) else v for k, v in record.items() if k in names}
     return command_line(command, kind(**given))
-
-
-def portable(path: str) -> str:
-    """A path that means something on another machine: relative if it lies near by, else its name in ``runs``."""
-    if not Path(path).is_absolute():
-        return path
-    near = os.path.relpath(path)
-    return near if not near.startswith(os.path.join("..", "..")) else f"runs/{Path(path).name}"

@@ -20,8 +20,9 @@ from transformers import AutoConfig, AutoTokenizer, GPT2ForSequenceClassificatio
 from ..deltas import is_delta, read_card, read_delta
 from ..errors import ModelError, OptionError
 from ..weights import fingerprint
+from .command_line import portable
 from .files import read_json, whole_folder, write_json
-from .options import ShipOptions, portable, repeat
+from .options import ShipOptions, repeat
 
 __all__ = ["make_card", "ship"]
 

@@ -17,7 +17,8 @@ from typing import Any
 from scipy.stats import t
 
 from .cells import BAG_OF_WORDS, held_out_mean
-from .options import RegimesOptions, command_line, portable
+from .command_line import command_line, portable
+from .options import RegimesOptions
 
 __all__ = ["over_seeds", "summarise"]
 

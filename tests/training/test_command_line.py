@@ -9,14 +9,8 @@ from pathlib import Path
 import pytest
 
 from gpt2cls_core.training import __main__ as command
-from gpt2cls_core.training.options import (
-    FinetuneOptions,
-    PretrainOptions,
-    RegimesOptions,
-    command_line,
-    portable,
-    repeat,
-)
+from gpt2cls_core.training.command_line import command_line, portable
+from gpt2cls_core.training.options import FinetuneOptions, PretrainOptions, RegimesOptions, repeat
 
 COMMANDS = (
     "pretrain",
