@@ -21,6 +21,10 @@ RESIZER = Path(__file__).with_name("vendor") / "iframe-resizer" / "iframeResizer
 """For pages in which a chapter is embedded: the frame gets as high as its content."""
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+# Else gradio makes a table of all requests after each, though the page that would show it is off.
+os.environ.setdefault("GRADIO_ANALYTICS_MAX_EVENTS", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", str(2**31))
+GRADIO_THREADS = 40  # its own default
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -73,6 +77,7 @@ def start(
         ModelError: the model can't be loaded.
         OptionError: a setting is wrong.
     """
+    import torch
     from starlette.responses import FileResponse
     from starlette.routing import Route
 
@@ -85,10 +90,13 @@ def start(
         offered, notice = models.fall_back(list(settings.models))
     else:
         offered = models.offered(model or models.BUNDLED)
+    # Explanations are computed side by side, each by its share of the processors.
+    torch.set_num_threads(max(1, torch.get_num_threads() // ui.AT_ONCE))
     # Models load while the server comes up, the default first; the first visitor's request waits for whichever is later.
     threading.Thread(target=models.load_all, args=(offered,), daemon=True).start()
     demo = ui.build(offered, settings, notice=notice)
-    server, address, _ = demo.queue(max_size=settings.queue).launch(
+    at_once = GRADIO_THREADS + settings.queue  # readers wait in `app.line`, which tells them so, not in gradio's queue
+    server, address, _ = demo.queue(max_size=at_once).launch(
         server_name=host,
         server_port=port,
         inbrowser=browser,
@@ -102,6 +110,7 @@ def start(
         ssr_mode=False,
         enable_monitoring=False,
         show_error=True,
+        max_threads=at_once,
     )
     server.router.routes.insert(0, Route("/embed.js", lambda _request: FileResponse(RESIZER)))
     if wait:

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 
 from gpt2cls_core import (
+    Attribution,
     Classifier,
     FrozenFeatures,
     LanguageModel,
@@ -22,6 +23,7 @@ from gpt2cls_core import (
     bundled_folder,
     bundled_names,
     cloud_sentences,
+    integrated_gradients,
     load_base,
     load_classifier,
     load_features,
@@ -31,6 +33,8 @@ from gpt2cls_core import (
     trace,
     train_head,
 )
+
+from .once import once
 
 _LOADING = Lock()  # lru_cache alone would load twice for two who ask at once
 RESULTS = Path(__file__).resolve().parents[1] / "assets" / "results.json"
@@ -45,6 +49,10 @@ TRAINED = {
     "random": "everything, from random",
 }
 """What was trained, by bundled name, from the least to the most: the switch in the header."""
+
+
+TRACE_BYTES = 256 * 2**20
+"""Of traces kept for the next chapter or press: of 30 tokens one takes 1 MB with a bundled model, of 1,024 with GPT-2 700."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +136,14 @@ def _classifier(name: str) -> Classifier:
     return load_classifier(name)
 
 
-@lru_cache(maxsize=64)
+def trace_bytes(read: Trace) -> int:
+    """Memory that a trace takes."""
+    return sum(part.nbytes for part in (read.resid, read.attn_out, read.mlp_out, read.attention, read.logits))
+
+
+@once(entries=64, most_bytes=TRACE_BYTES, size=trace_bytes)
 def read(name: str, text: str) -> Trace:
-    """The trace of a text, shared by all chapters.
+    """The trace of a text, shared by the verdict and all chapters.
 
     Raises:
         TextError: the text can't be read.
@@ -138,7 +151,7 @@ def read(name: str, text: str) -> Trace:
     return trace(classifier(name), text)
 
 
-@lru_cache(maxsize=16)
+@once(entries=16, most_bytes=TRACE_BYTES, size=trace_bytes)
 def read_with(clf: Classifier, text: str) -> Trace:
     """The trace of a second text, such as one with a word swapped.
 
@@ -146,6 +159,16 @@ def read_with(clf: Classifier, text: str) -> Trace:
         TextError: the text can't be read.
     """
     return trace(clf, text)
+
+
+@once(entries=64)
+def attributed(clf: Classifier, text: str, baseline: str) -> Attribution:
+    """Integrated gradients of a text, which several chapters need.
+
+    Raises:
+        TextError, OptionError: as `integrated_gradients`.
+    """
+    return integrated_gradients(clf, text, baseline=baseline)
 
 
 @lru_cache(maxsize=8)
@@ -174,7 +197,7 @@ def beside(clf: Classifier) -> list[Classifier]:
     return [other for other in found if other.labels == clf.labels]
 
 
-@lru_cache(maxsize=1)
+@once(entries=1)
 def features() -> FrozenFeatures | None:
     """What the bundled base makes of labelled sentences, to train heads on; None where it does not ship."""
     try:
@@ -211,7 +234,7 @@ def lens_probes(clf: Classifier) -> LensProbes | None:
         return None
 
 
-@lru_cache(maxsize=8)
+@once(entries=8)
 def cloud(clf: Classifier) -> SentenceCloud | None:
     """The project's own sentences as this classifier sees them, or None for one without exactly two classes."""
     return sentence_cloud(clf, *cloud_sentences()) if len(clf.labels) == 2 else None

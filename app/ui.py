@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
-from functools import lru_cache, partial
+from collections.abc import AsyncIterator, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from gpt2cls_core import Gpt2clsError
+from gpt2cls_core import Gpt2clsError, Trace
 
 from . import models
 from .api import add_endpoints
+from .asking import Picture, Question, delayed_value, pictures
 from .chapters import CHAPTERS, stem
 from .chapters.frame import Frame, Press
-from .export import lesson_html
+from .export import chapter_values, lesson_html
 from .header import TITLE, masthead_html, unread_value, verdict_value
 from .layout import lay_out, unwired
+from .lean import LeanBlocks
+from .line import Busy, Line, Waiting
 from .settings import Settings
 from .urlstate import parse_option, read_query
 
 ONE_AT_A_TIME = {"concurrency_id": "model", "concurrency_limit": 1}
+AT_ONCE = 2  # explanations; hooks of one are not felt by the other
+READING = 2  # texts read at once for their verdicts
 
 
 def build(offered: list[str], settings: Settings | None = None, *, notice: str = "") -> gr.Blocks:
@@ -37,7 +44,7 @@ def build(offered: list[str], settings: Settings | None = None, *, notice: str =
         ModelError: the default's files can't be read.
     """
     settings, shape = settings or Settings(), models.shape(offered[0])
-    with gr.Blocks(title=TITLE, analytics_enabled=False) as demo:
+    with LeanBlocks(title=TITLE, analytics_enabled=False) as demo:
         made = lay_out(offered, shape, settings.text)
         masthead, model, text, verdict, nav, frames = (
             made.masthead, made.model, made.text, made.verdict, made.nav, made.frames
@@ -56,23 +63,58 @@ def build(offered: list[str], settings: Settings | None = None, *, notice: str =
                 return options
             return options if fits == shape else [_frames(fits)[name].options[option] for name, option in named]
 
-        def page(text: str, model: str, chapter: str, *values: Any) -> Iterator[dict]:  # noqa: ANN401
-            """The verdict at once, then the chapter that is seen, as it comes."""
-            chapter = chapter if chapter in frames else next(iter(frames))
-            try:
-                clf, read = models.classifier(model), models.read(model, settings.within(text))
-            except Gpt2clsError as error:
-                yield {verdict: unread_value(str(error))}
-                return
-            yield {verdict: verdict_value(read), masthead: masthead_html(models.facts(model), notice)}
-            chosen = {option: v for (name, option), v in zip(named, values, strict=True) if name == chapter}
-            explain = next(c.explain for c in CHAPTERS if stem(c) == chapter)
-            for explained in explain(clf, read, **chosen):
-                yield frames[chapter].values(explained)
+        line: Line[Picture] = Line(pictures, size=lambda picture: picture.size, at_once=AT_ONCE, longest=settings.queue)
+        readers = ThreadPoolExecutor(READING, "reading")
 
-        def open_link(request: gr.Request) -> Iterator[dict]:
+        def question(text: str, model: str, chapter: str, *values: Any) -> Question:  # noqa: ANN401
+            chapter = chapter if chapter in frames else next(iter(frames))
+            chosen = {option: v for (name, option), v in zip(named, values, strict=True) if name == chapter}
+            return Question.of(model, text, chapter, chosen)
+
+        def read(text: str, model: str) -> Trace | str:
+            """The text as it was read, or why it can't be."""
+            try:
+                return models.read(model, settings.within(text))
+            except Gpt2clsError as error:
+                return str(error)
+
+        async def judge(request: gr.Request, text: str, model: str, *asked: Any) -> dict:  # noqa: ANN401
+            """The verdict, which waits for no explanation; what the visitor asked before is not wanted any more."""
+            line.want(request.session_hash, question(text, model, *asked))
+            found = await asyncio.get_running_loop().run_in_executor(readers, read, text, model)
+            if isinstance(found, str):
+                return {verdict: unread_value(found)}
+            return {verdict: verdict_value(found), masthead: masthead_html(models.facts(model), notice)}
+
+        async def page(request: gr.Request, text: str, model: str, *asked: Any) -> AsyncIterator[dict]:  # noqa: ANN401
+            """The chapter that is seen, as it comes."""
+            found = await asyncio.get_running_loop().run_in_executor(readers, read, text, model)
+            if isinstance(found, str):
+                yield {verdict: unread_value(found)}
+                return
+            answer, told = question(text, model, *asked), {}
+            yield gr.skip()  # of a step that gives nothing Gradio would empty everything
+            try:
+                async for picture in line.answer(request.session_hash, answer):
+                    if isinstance(picture, Waiting):
+                        told = {verdict: delayed_value(found, "waiting", before=picture.before)}
+                        yield told
+                    else:
+                        told = {verdict: verdict_value(found)} if told else {}
+                        yield frames[answer.chapter].values(picture.explained) | told
+            except Busy:
+                yield {verdict: delayed_value(found, "busy")}
+
+        async def first(request: gr.Request, *asked: Any) -> AsyncIterator[dict]:  # noqa: ANN401
+            """Verdict and chapter, where the visitor has not asked for anything else meanwhile."""
+            if line.wants(request.session_hash, question(*asked)):
+                yield await judge(request, *asked)
+                async for shown in page(request, *asked):
+                    yield shown
+
+        async def open_link(request: gr.Request) -> AsyncIterator[dict]:
             """Put what the link says into the page, then read it."""
-            query = dict(request.query_params) if request else {}
+            query = dict(request.query_params)
             state = read_query(
                 query,
                 text=settings.text,
@@ -80,7 +122,7 @@ def build(offered: list[str], settings: Settings | None = None, *, notice: str =
                 chapters=list(frames),
                 options={option for _, option in named},
             )
-            fitting = fitting_of(state.model)
+            fitting = await asyncio.get_running_loop().run_in_executor(readers, fitting_of, state.model)
             values = [
                 _from_link(component, state.options.get(option)) if name == state.chapter else component.value
                 for (name, option), component in zip(named, fitting, strict=True)
@@ -90,7 +132,8 @@ def build(offered: list[str], settings: Settings | None = None, *, notice: str =
                 for option, fit, value in zip(options, fitting, values, strict=True)
             }
             if state.text == settings.text:  # another text is read when it has changed
-                yield from page(state.text, state.model, state.chapter, *values)
+                async for shown in first(request, state.text, state.model, state.chapter, *values):
+                    yield shown
 
         def refit(model: str, *values: Any) -> list:  # noqa: ANN401
             """The options for a model that may have other layers and heads."""
@@ -105,24 +148,32 @@ def build(offered: list[str], settings: Settings | None = None, *, notice: str =
 
         remember = _remember_script(named)
         everything = [*inputs, *outputs]
-        compute = {"show_progress": "hidden", "api_visibility": "private", **ONE_AT_A_TIME}
-        demo.load(open_link, None, everything, **compute)
+        quiet = {"show_progress": "hidden", "api_visibility": "private"}
+        latest = {"trigger_mode": "always_last", **quiet}
+        in_line = {"concurrency_id": "line", "concurrency_limit": None}  # the line is `Line`'s
+        demo.load(open_link, None, everything, **quiet, **in_line)
         # `change`, because a Textbox's `input` comes from key presses alone: not when a text is pasted, cut or dictated.
-        gr.on([text.change], page, inputs, outputs, trigger_mode="always_last", **compute)
-        changes = [nav.select, *(o.change if isinstance(o, gr.Textbox) else o.input for o in options)]
-        gr.on(changes, page, inputs, outputs, trigger_mode="always_last", **compute)
-        switched = model.input(refit, [model, *options], options, trigger_mode="always_last", **compute)
-        switched.then(page, inputs, outputs, trigger_mode="always_last", **compute)
-        switched.then(None, inputs, None, js=remember, api_visibility="private")
-        made.examples.select(_picked, None, text, **compute)
-        gr.on([text.change, *changes], None, inputs, None, js=remember, api_visibility="private")
+        changes = [text.change, nav.select, *(o.change if isinstance(o, gr.Textbox) else o.input for o in options)]
+        # One after the other: Gradio's browser side starts what listens to the same event in this order.
+        gr.on(changes, None, inputs, None, js=remember, api_visibility="private")
+        gr.on(changes, judge, inputs, [masthead, verdict], queue=False, **latest)
+        gr.on(changes, page, inputs, outputs, **latest, **in_line)
+        made.examples.select(_picked, None, text, queue=False, **quiet)
+
+        def then_answer(step: gr.events.Dependency) -> None:
+            """The same after a step that changes options."""
+            step.then(None, inputs, None, js=remember, api_visibility="private")
+            judged = step.then(judge, inputs, [masthead, verdict], queue=False, **latest)
+            judged.then(page, inputs, outputs, **latest, **in_line)
+
+        then_answer(model.input(refit, [model, *options], options, queue=False, **latest))
         for frame in frames.values():
             own = list(frame.options.values())
             for listen, press in _presses(frame):
-                pressed = listen(press, own, own, queue=False, trigger_mode="multiple", api_visibility="private")
-                pressed.then(page, inputs, outputs, trigger_mode="always_last", **compute)
-                pressed.then(None, inputs, None, js=remember, api_visibility="private")
-        made.share.save(partial(_save, settings), [text, model], made.share, **compute)
+                then_answer(listen(press, own, own, queue=False, trigger_mode="multiple", **quiet))
+        compute = {**quiet, **ONE_AT_A_TIME}
+        # The browser asks for the next chapter while the last answer is on its way in: "once" would not hear it.
+        made.share.save(_saving(settings), [text, model], made.share, trigger_mode="multiple", **compute)
         add_endpoints(offered, settings, **ONE_AT_A_TIME)
     return demo
 
@@ -147,11 +198,21 @@ def _presses(frame: Frame) -> list[tuple[Callable, Callable]]:
     return [*steps, *((button.click, preset(changes)) for button, changes in frame.presets.items())]
 
 
-def _save(settings: Settings, text: str, model: str) -> dict[str, str]:
-    try:
-        return {"file": "lesson.html", "document": lesson_html(model, settings.within(text))}
-    except Gpt2clsError as error:
-        return {"problem": str(error)}
+def _saving(settings: Settings) -> Callable[[gr.EventData, str, str], dict[str, Any]]:
+    """The step that writes a lesson: a chapter at each call, so that others get their turn, and the file at the last."""
+    chapters = list(map(stem, CHAPTERS))
+
+    def save(event: gr.EventData, text: str, model: str) -> dict[str, Any]:
+        done = getattr(event, "done", None)
+        try:
+            if not isinstance(done, int) or done not in range(len(chapters)):
+                return {"file": "lesson.html", "document": lesson_html(model, settings.within(text))}
+            chapter_values(model, settings.within(text), chapters[done])
+        except Gpt2clsError as error:
+            return {"problem": str(error)}
+        return {"done": done + 1, "of": len(chapters)}
+
+    return save
 
 
 def _picked(event: gr.EventData) -> str:

@@ -2,7 +2,8 @@
 
 An *edit* changes one thing while the model runs: what attention may read, what a head or an MLP writes, what stands in a
 cell of the residual stream. The weights stay as they are. Each edit is a hook on a module of the model; `edited` sets
-hooks and takes every one of them away again, also after an exception, so that nothing done here outlives the call.
+hooks and takes every one of them away again, also after an exception, so that nothing done here outlives the call. An edit holds
+in the thread that made it: others who run the model at the same moment get it unchanged (see `hooks`).
 
 `interventions` and `patching` are made of these. They work on a batch of texts as well, padded on the right: by the causal
 mask no real token ever reads padding.
@@ -10,8 +11,8 @@ mask no real token ever reads padding.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Literal
 
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from .classifier import Classifier
+from .hooks import here, hooked
 
 __all__ = [
     "Edit",
@@ -38,17 +40,9 @@ Edit = Callable[[], RemovableHandle]
 Route = Literal["every", "direct"]
 
 
-@contextmanager
-def edited(edits: Iterable[Edit]) -> Iterator[None]:
+def edited(edits: Iterable[Edit]) -> AbstractContextManager[None]:
     """Set the edits' hooks and remove every one of them, also after an exception."""
-    handles: list[RemovableHandle] = []
-    try:
-        for register in edits:
-            handles.append(register())
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+    return hooked(edits)
 
 
 def run_edited(clf: Classifier, input_ids: Tensor, edits: Iterable[Edit]) -> Tensor:
@@ -85,7 +79,9 @@ def cut_edits(clf: Classifier, allowed: Tensor, layers: Iterable[int]) -> list[E
     def replace(_module: nn.Module, inputs: tuple, named: dict) -> tuple[tuple, dict]:
         return inputs, {**named, "attention_mask": mask}
 
-    return [partial(clf.body.h[layer].attn.register_forward_pre_hook, replace, with_kwargs=True) for layer in layers]
+    return [
+        partial(clf.body.h[layer].attn.register_forward_pre_hook, here(replace), with_kwargs=True) for layer in layers
+    ]
 
 
 def head_edit(clf: Classifier, layer: int, head: int) -> Edit:
@@ -97,7 +93,7 @@ def head_edit(clf: Classifier, layer: int, head: int) -> Edit:
         z[..., head * width : (head + 1) * width] = 0
         return (z,)
 
-    return partial(clf.body.h[layer].attn.c_proj.register_forward_pre_hook, clear)
+    return partial(clf.body.h[layer].attn.c_proj.register_forward_pre_hook, here(clear))
 
 
 def mlp_edit(clf: Classifier, layer: int) -> Edit:
@@ -106,7 +102,7 @@ def mlp_edit(clf: Classifier, layer: int) -> Edit:
     def clear(_module: nn.Module, _inputs: object, output: Tensor) -> Tensor:
         return torch.zeros_like(output)
 
-    return partial(clf.body.h[layer].mlp.register_forward_hook, clear)
+    return partial(clf.body.h[layer].mlp.register_forward_hook, here(clear))
 
 
 def direction_edits(clf: Classifier, directions: Tensor, at: Tensor) -> list[Edit]:
@@ -145,4 +141,6 @@ def _stream_edits(clf: Classifier, changes: dict[int, Callable[[Tensor], Tensor]
     def hook(change: Callable[[Tensor], Tensor], _module: nn.Module, _inputs: object, output: Tensor | tuple) -> object:
         return (change(output[0]), *output[1:]) if isinstance(output, tuple) else change(output)
 
-    return [partial(modules[layer].register_forward_hook, partial(hook, change)) for layer, change in changes.items()]
+    return [
+        partial(modules[layer].register_forward_hook, here(partial(hook, change))) for layer, change in changes.items()
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["Encoding", "encode_text", "with_prompt"]
 
 MAX_CHARACTERS = 100_000
+_TOKENIZING = (
+    Lock()
+)  # a tokenizer changes settings of its own at a call, and fails where another thread is in the middle of one
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +54,10 @@ class Encoding:
 def encode_text(tokenizer: PreTrainedTokenizerBase, text: str, context: int) -> Encoding:
     """A text as a model with this tokenizer and context reads it; see `Classifier.encode`."""
     _check_text(text)
-    encoded = tokenizer(
-        text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True, verbose=False
-    )
+    with _TOKENIZING:
+        encoded = tokenizer(
+            text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True, verbose=False
+        )
     offsets = tuple((int(start), int(end)) for start, end in encoded["offset_mapping"])
     cut = max(0, len(offsets) - context)
     offsets = offsets[cut:]

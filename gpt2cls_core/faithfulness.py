@@ -131,8 +131,12 @@ def faithfulness_of_orders(
     removal: str = "replace",
     fractions: Sequence[float] = FRACTIONS,
     points: int = POINTS,
+    known: dict[bytes, Tensor] | None = None,
 ) -> list[Faithfulness]:
     """Try out several orders of the removable positions at once: what they have in common runs once.
+
+    Args:
+        known: see `logits_without`.
 
     Raises:
         OptionError: as `faithfulness`, or an order that is not one of just the removable positions.
@@ -150,7 +154,7 @@ def faithfulness_of_orders(
     ranks, first = ranks[:, None], torch.tensor(counts)[:, None]
     removed = torch.stack([(ranks >= 0) & (ranks < first), ranks >= first])  # (curve, order, point, pos)
     removed = removed & (ranks >= 0)
-    logits = logits_without(clf, trace, removed.flatten(0, 2), removal=removal)
+    logits = logits_without(clf, trace, removed.flatten(0, 2), removal=removal, known=known)
     curves = logits.softmax(-1)[:, target].unflatten(0, removed.shape[:3])
     used = [counts.index(count) for count in at_fractions]
     shares = torch.tensor(counts) / len(allowed)
@@ -164,11 +168,15 @@ def faithfulness_of_orders(
     return results
 
 
-def logits_without(clf: Classifier, trace: Trace, removed: Tensor, *, removal: str) -> Tensor:
+def logits_without(
+    clf: Classifier, trace: Trace, removed: Tensor, *, removal: str, known: dict[bytes, Tensor] | None = None
+) -> Tensor:
     """Logits of the text without each of several sets of tokens [set class].
 
     Args:
         removed: bool [set pos], true for tokens to take away; with "cut" the last one is read nevertheless.
+        known: what earlier calls found, of the same text and removal; what is in it is not run again, and what is found now
+            is put in.
 
     Raises:
         OptionError: unknown removal, a text of one token with "cut", or "replace" without an end-of-text token.
@@ -177,10 +185,21 @@ def logits_without(clf: Classifier, trace: Trace, removed: Tensor, *, removal: s
     may = torch.zeros(len(trace.tokens), dtype=torch.bool)
     may[allowed] = True
     removed = removed & may
+    known = {} if known is None else known
+    names = [row.numpy().tobytes() for row in removed]
+    new = {name: place for place, name in enumerate(names) if name not in known}
+    if new:
+        known.update(zip(new, _run_without(clf, trace, removed[list(new.values())], removal), strict=True))
+    return torch.stack([known[name] for name in names])
+
+
+def _run_without(clf: Classifier, trace: Trace, removed: Tensor, removal: str) -> Tensor:
+    """The logits themselves [set class]."""
     ids = trace.input_ids.expand_as(removed)
-    positions = torch.arange(len(trace.tokens)).expand_as(removed)
+    positions = torch.arange(removed.shape[1]).expand_as(removed)
     if removal == "replace":
-        return variant_logits(clf, ids.masked_fill(removed, _eos(clf)), positions, torch.full((len(ids),), len(may)))
+        ids, lengths = ids.masked_fill(removed, _eos(clf)), torch.full((len(ids),), removed.shape[1])
+        return variant_logits(clf, ids, positions, lengths)
     positions = removed.int().argsort(dim=1, stable=True)  # what is kept, in its order, before what is not
     return variant_logits(clf, ids.gather(1, positions), positions, (~removed).sum(1))
 

@@ -36,7 +36,14 @@ SIGNED = frozenset({"ig-eos", "ig-zero", "ig-mean", "gradient-x-input", "ledger"
 """Methods whose scores say for which side a token speaks."""
 
 
-def token_scores(clf: Classifier, trace: Trace, method: str, *, removal: str = "replace") -> Tensor:
+def token_scores(
+    clf: Classifier,
+    trace: Trace,
+    method: str,
+    *,
+    removal: str = "replace",
+    known: dict[bytes, Tensor] | None = None,
+) -> Tensor:
     """How much each token supports the predicted class, by one method [pos].
 
     - ``ig-eos``, ``ig-zero``, ``ig-mean``: `integrated_gradients` of the class's margin, from each baseline. Signed, in logits.
@@ -53,6 +60,7 @@ def token_scores(clf: Classifier, trace: Trace, method: str, *, removal: str = "
 
     Args:
         removal: how `faithfulness` takes a token away, which occlusion does too; the other methods do not use it.
+        known: what was found of removals before, see `logits_without`.
 
     Raises:
         OptionError: unknown method or removal, or a text or tokenizer that the removal or the baseline can't be used with.
@@ -74,7 +82,7 @@ def token_scores(clf: Classifier, trace: Trace, method: str, *, removal: str = "
         return trace.attention[-1, :, -1].mean(0)
     if method == "ledger":
         return margin_ledger(clf, trace, target=target).written_by_token.float()
-    return _occlusion(clf, trace, target, other, removal)
+    return _occlusion(clf, trace, target, other, removal, known)
 
 
 def check_method(method: str) -> None:
@@ -91,10 +99,12 @@ def _gradient_x_input(clf: Classifier, trace: Trace, target: int, other: int) ->
     return (gradient * embeddings.detach())[0].sum(-1).float().cpu()
 
 
-def _occlusion(clf: Classifier, trace: Trace, target: int, other: int, removal: str) -> Tensor:
+def _occlusion(
+    clf: Classifier, trace: Trace, target: int, other: int, removal: str, known: dict[bytes, Tensor] | None
+) -> Tensor:
     allowed = removable(trace, removal)
     alone = torch.eye(len(trace.tokens), dtype=torch.bool)[allowed]
-    logits = logits_without(clf, trace, alone, removal=removal)
+    logits = logits_without(clf, trace, alone, removal=removal, known=known)
     scores = torch.zeros(len(trace.tokens))
     scores[allowed] = trace.logits[target] - trace.logits[other] - (logits[:, target] - logits[:, other])
     return scores

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import importlib
 import itertools
 import math
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from gpt2cls_core import Classifier, Faithfulness, OptionError, Trace, cut_atten
 from gpt2cls_core.faithfulness import REMOVALS, faithfulness_of_orders, logits_without, order_of
 from gpt2cls_core.soft_prompt import PromptedEmbedding
 
+faithfulness_module = importlib.import_module("gpt2cls_core.faithfulness")  # the package has a function of that name
 BOTH = pytest.mark.parametrize("removal", REMOVALS)
 SCORES = torch.tensor([0.3, -1, 2, 0.5, 0, 0.4, 1])  # of TEXT's 7 tokens
 
@@ -248,3 +250,27 @@ def test_without_an_end_of_text_token_there_is_cutting_alone(clf: Classifier, tr
     with pytest.raises(OptionError, match='no end-of-text token to put in a token\'s place; choose the removal "cut"'):
         faithfulness(bare, tr, SCORES)
     assert faithfulness(bare, tr, SCORES, removal="cut").counts[-1] == 6
+
+
+# --- what is known already ---
+
+
+@BOTH
+def test_what_is_known_is_not_run_again_and_changes_nothing(clf: Classifier, tr: Trace, removal: str, monkeypatch):
+    sets = torch.tensor([[1, 0, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0, 0], [0, 0, 1, 0, 0, 1, 0]], dtype=torch.bool)
+    ran: list[int] = []
+    variants = faithfulness_module.variant_logits
+    monkeypatch.setattr(
+        faithfulness_module,
+        "variant_logits",
+        lambda clf, ids, *more: (ran.append(len(ids)), variants(clf, ids, *more))[1],
+    )
+    known: dict[bytes, Tensor] = {}
+    first = logits_without(clf, tr, sets[:2], removal=removal, known=known)
+    both = logits_without(clf, tr, torch.cat([sets, sets]), removal=removal, known=known)
+    assert ran == [2, 1]
+    assert len(known) == 3
+    torch.testing.assert_close(both[:2], first, atol=0, rtol=0)  # the very same numbers
+    torch.testing.assert_close(
+        both, logits_without(clf, tr, torch.cat([sets, sets]), removal=removal), atol=ROUNDING, rtol=0
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ class ScriptedHTML(gr.HTML):
         super().__init__(
             value=value,
             html_template=template,
-            js_on_load="\n".join((_HERE / f"{file}.js").read_text(encoding="utf-8") for file in files),
+            js_on_load="\n".join(map(_script, files)),
             apply_default_css=False,
             **props,
         )
@@ -49,3 +50,8 @@ class ScriptedHTML(gr.HTML):
 
     def get_block_name(self) -> str:
         return "html"
+
+
+@lru_cache(maxsize=64)  # gradio makes a component anew at each answer that leaves it as it is
+def _script(name: str) -> str:
+    return (_HERE / f"{name}.js").read_text(encoding="utf-8")

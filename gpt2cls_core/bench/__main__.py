@@ -28,8 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.repeats < FEWEST_REPEATS:
         parser.error(f"--repeats must be {FEWEST_REPEATS} or more; a median of fewer says little")
-    if min(1 if n is None else n for n in (options.load, options.requests)) < 1 or not 0 <= options.pause < math.inf:
-        parser.error("--load and --requests must be 1 or more, and --pause a number of seconds")
+    counts = [1 if n is None else n for n in (options.load, options.requests)]
+    if min(counts) < 1 or not 0 <= options.pause < math.inf or not 0 <= options.examples <= 1:
+        parser.error("--load and --requests must be 1 or more, --pause a number of seconds, --examples a share")
     try:
         clf = load_classifier(options.model)
         print(machine())
@@ -41,7 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"\n{SHAPE}; one run each\n\n{growth_table(list(growth(large, GROWTH_LENGTHS)))}", flush=True)
         if options.load:
             requests = options.requests or REQUESTS_EACH * options.load
-            crowd = under_load(options.load, requests, model=options.model, pause=options.pause)
+            asked = {"pause": options.pause, "examples": options.examples}
+            crowd = under_load(options.load, requests, model=options.model, **asked)
             print(f"\n{load_table(crowd)}", flush=True)
         if not (options.attributions or options.growth or options.load):
             _print_methods(clf, options)
@@ -79,6 +81,13 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=PAUSE,
         help="with --load: seconds between two of one student (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--examples",
+        type=float,
+        default=0.0,
+        metavar="SHARE",
+        help="with --load: share of the requests about the page's examples (default: none, all texts are their own)",
     )
     return parser
 

@@ -1,7 +1,8 @@
 """A reader of the page without a browser: plain HTTP to a running app, in the protocol of Gradio's queue.
 
-``GET /config`` tells what the page is made of. A request is put into the queue by ``POST /queue/join`` with the values of all
-inputs, and is answered as server-sent events: first the verdict, then the chapter as it comes, at last everything once more.
+``GET /config`` tells what the page is made of. As the page's own script does, a reader asks for the verdict first, by ``POST
+/run/judge`` with the values of all inputs, and then for the chapter: ``POST /queue/join`` puts that into the queue, and server-sent
+events answer it, the chapter as it comes and at last everything once more.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from ..errors import Gpt2clsError
 
 __all__ = ["Answer", "Page", "ask", "read_page"]
 
-FUNCTION = "page"  # what Gradio calls the step that reads a text and explains it
+JUDGE, PAGE = "judge", "page"  # what Gradio calls the steps that read a text and that explain it
 PATIENCE = 300.0  # seconds without a word from the server
 
 
@@ -27,13 +28,14 @@ class Page:
     """What one has to know to ask.
 
     Attributes:
-        function: the step's number in the queue.
-        names, values: ids of the inputs and what stands in them at first.
-        outputs: ids of the outputs; a chapter's are its stem with an ending.
+        judge, function: numbers of the two steps.
+        names, values: ids of the inputs of both and what stands in them at first.
+        outputs: ids of the second's outputs; a chapter's are its stem with an ending.
     """
 
     port: int
     prefix: str
+    judge: int
     function: int
     names: tuple[str, ...]
     values: tuple[Any, ...]
@@ -49,9 +51,9 @@ class Answer:
     """What came back.
 
     Attributes:
-        verdict_seconds, seconds: from asking to the first words and to the last.
+        verdict_seconds, seconds: from asking to the verdict and to the last word of the explanation.
         shown: the text that the chapter's strip spells; empty where it shows none.
-        body: everything that was sent.
+        body: everything that was sent back.
         problem: what the page or the queue said in place of an answer; else empty.
     """
 
@@ -72,13 +74,15 @@ def read_page(port: int) -> Page:
     with _response(port, "GET", "/config") as response:
         config = json.loads(response.read())
     props = {component["id"]: component["props"] for component in config["components"]}
-    step = next((step for step in config["dependencies"] if step["api_name"] == FUNCTION), None)
-    names = [props[i].get("elem_id") or "" for i in step["inputs"]] if step else []
-    if not {"text", "chapters"} <= set(names):
+    steps = {step["api_name"]: step for step in config["dependencies"]}
+    step = steps.get(PAGE, {"inputs": []})
+    names = [props[i].get("elem_id") or "" for i in step["inputs"]]
+    if JUDGE not in steps or not {"text", "chapters"} <= set(names):
         raise Gpt2clsError(f"What answers on port {port} is not this project's page.")
     return Page(
         port,
         config["api_prefix"],
+        steps[JUDGE]["id"],
         step["id"],
         tuple(names),
         tuple(props[i].get("value") for i in step["inputs"]),
@@ -94,24 +98,29 @@ def ask(page: Page, session: str, text: str, chapter: str) -> Answer:
     """
     changed = {"text": text, "chapters": chapter}
     data = [changed.get(name, value) for name, value in zip(page.names, page.values, strict=True)]
-    joined = {"data": data, "fn_index": page.function, "session_hash": session, "event_data": None, "trigger_id": None}
+    asked = {"data": data, "session_hash": session, "event_data": None, "trigger_id": None}
     start = time.perf_counter()
-    with _response(page.port, "POST", f"{page.prefix}/queue/join", joined) as response:
-        said = response.read().decode()
-        if response.status != 200:
-            return Answer(chapter, *(2 * [time.perf_counter() - start]), problem=_reason(said))
-    verdict, bodies = None, []
+    status, judged = _post(page, f"/run/{JUDGE}", {**asked, "fn_index": page.judge})
+    verdict = time.perf_counter() - start
+    if status != 200:
+        return Answer(chapter, verdict, verdict, problem=_reason(judged))
+    status, said = _post(page, "/queue/join", {**asked, "fn_index": page.function})
+    if status != 200:
+        return Answer(chapter, verdict, time.perf_counter() - start, body=judged, problem=_reason(said))
+    bodies = [judged]
     for body, message in _messages(page, session):
         bodies.append(body)
-        if message["msg"] == "process_generating" and verdict is None:
-            verdict = time.perf_counter() - start
         if message["msg"] == "process_completed":
-            seconds = time.perf_counter() - start
-            output = message["output"]
+            seconds, output = time.perf_counter() - start, message["output"]
             problem = "" if message["success"] else str(output.get("error") or "an error without a word")
             shown = "" if problem else _spelled(output["data"][page.outputs.index(f"{chapter}-strip")])
-            return Answer(chapter, verdict or seconds, seconds, shown, "".join(bodies), problem)
-    return Answer(chapter, *(2 * [time.perf_counter() - start]), problem="the stream ended without an answer")
+            return Answer(chapter, verdict, seconds, shown, "".join(bodies), problem)
+    return Answer(chapter, verdict, time.perf_counter() - start, problem="the stream ended without an answer")
+
+
+def _post(page: Page, path: str, content: object) -> tuple[int, str]:
+    with _response(page.port, "POST", page.prefix + path, content) as response:
+        return response.status, response.read().decode()
 
 
 @contextmanager
@@ -143,6 +152,7 @@ def _spelled(value: object) -> str:
 def _reason(said: str) -> str:
     """Why the queue refused, in its own words."""
     try:
-        return str(json.loads(said)["detail"])
-    except (ValueError, KeyError, TypeError):
+        told = json.loads(said)
+        return str(told.get("detail") or told["error"])
+    except (ValueError, KeyError, TypeError, AttributeError):
         return said.strip() or "refused without a word"

@@ -29,6 +29,7 @@ CONFIG = {
     ],
     "dependencies": [
         {"id": 3, "api_name": "load", "inputs": [], "outputs": []},
+        {"id": 8, "api_name": "judge", "inputs": [1, 2, 3], "outputs": [4]},
         {"id": 9, "api_name": "page", "inputs": [1, 2, 3], "outputs": [4, 5, 6]},
     ],
 }
@@ -40,7 +41,7 @@ def completed(*data: object) -> dict:
 
 
 def explained(text: str, chapter: str) -> list[dict]:
-    """What the page sends of a text: the verdict, then the strip, in two tokens."""
+    """What the page sends of a text after its verdict: the strip, in two tokens."""
     strip = {"items": [{"text": text[:3]}, {"text": text[3:]}]}
     strips = [strip, None] if chapter == "lens" else [None, strip]
     return [{"msg": "estimation"}, {"msg": "process_generating"}, completed("verdict", *strips)]
@@ -49,7 +50,10 @@ def explained(text: str, chapter: str) -> list[dict]:
 class FakePage:
     """A server that speaks the queue's protocol."""
 
-    def __init__(self, reply: Reply = explained, *, refusal: str = "", config: dict = CONFIG) -> None:
+    def __init__(
+        self, reply: Reply = explained, *, refusal: str = "", unjudged: str = "", config: dict = CONFIG
+    ) -> None:
+        self.judged: list[dict] = []
         self.joined: list[dict] = []
         page = self
 
@@ -64,6 +68,11 @@ class FakePage:
 
             def do_POST(self) -> None:
                 content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                if self.path == "/api/run/judge":
+                    page.judged.append(content)
+                    self.send(500 if unjudged else 200, (unjudged or '{"data": ["verdict"]}').encode())
+                    return
+                assert self.path == "/api/queue/join"
                 page.joined.append(content)
                 self.send(503 if refusal else 200, (refusal or "{}").encode())
 
@@ -103,7 +112,7 @@ def serve() -> Iterator[Callable[..., FakePage]]:
 
 def test_a_page_is_read_from_its_configuration(serve):
     page = read_page(serve().port)
-    assert (page.function, page.prefix) == (9, "/api")
+    assert (page.judge, page.function, page.prefix) == (8, 9, "/api")
     assert page.names == ("text", "chapters", "")
     assert page.values == ("first text", "lens", 7)
     assert page.chapters == ("lens", "traps")
@@ -119,8 +128,10 @@ def test_asking_sends_every_input_and_returns_what_was_shown(serve):
     answer = ask(read_page(fake.port), "me", "good film", "traps")
     sent = fake.joined[0]
     assert (sent["data"], sent["fn_index"], sent["session_hash"]) == (["good film", "traps", 7], 9, "me")
+    assert fake.judged == [{**sent, "fn_index": 8}]
     assert (answer.chapter, answer.shown, answer.problem) == ("traps", "good film", "")
     assert 0 < answer.verdict_seconds <= answer.seconds
+    assert '"verdict"' in answer.body
     assert '"process_generating"' in answer.body
 
 
@@ -152,6 +163,12 @@ def test_a_full_queue_is_told_in_its_own_words(serve, said: str, problem: str):
     assert answer.problem == problem
 
 
+def test_a_verdict_that_fails_is_told_and_no_explanation_is_asked_for(serve):
+    fake = serve(unjudged='{"error": "it broke"}')
+    answer = ask(read_page(fake.port), "me", "good film", "lens")
+    assert (answer.problem, fake.joined) == ("it broke", [])
+
+
 # --- a crowd ---
 
 
@@ -166,6 +183,17 @@ def test_students_make_as_many_requests_as_asked_with_texts_of_their_own(serve):
         assert content["session_hash"] in content["data"][0]
     assert len({content["data"][0] for content in fake.joined}) > 6, "they type"
     assert {content["data"][1] for content in fake.joined} == {"lens", "traps"}, "they switch"
+    asked = [tuple(content["data"]) for content in fake.joined]
+    assert crowd.again == len(asked) - len(set(asked))
+
+
+def test_a_class_that_tries_the_examples_asks_the_same_again(serve):
+    fake = serve()
+    crowd = simulate(read_page(fake.port), 3, 200, pause=0, examples=1.0)
+    assert (crowd.strangers, crowd.recognised) == (0, 0)
+    assert not any(re.search(r"qz\d", content["data"][0]) for content in fake.joined)
+    assert crowd.again >= 200 - 2 * 36  # two chapters, 36 sentences
+    assert 0 < simulate(read_page(fake.port), 3, 60, pause=0, examples=0.5).recognised < 60
 
 
 def test_anothers_text_is_found_in_pieces_and_whole(serve):
@@ -202,18 +230,20 @@ def test_the_table_of_numbers_worked_out_by_hand():
         Answer("lens", 9, 9, problem="no"),
     )
     memory = (100_000_000, 110_000_000, 120_000_000, 120_000_000, 121_000_000)
-    lines = load_table(Crowd(2, answers, 1, 2, memory)).splitlines()
-    assert lines[0] == "2 students, 4 requests, 3 answered"
-    assert lines[1].split() == ["median", "95", "%", "longest"]
-    assert [line.split() for line in lines[2:6]] == [
+    told, thought, *lines = load_table(Crowd(2, answers, 1, 2, memory, 3, 2.5, 1.0)).splitlines()
+    assert told == "2 students, 4 requests, 3 answered"
+    assert thought == "2.5 s of thought on average between two of a student; 3 asked again what somebody had"
+    assert lines[0].split() == ["median", "95", "%", "longest"]
+    assert [line.split() for line in lines[1:5]] == [
         ["verdict", "0.20", "s", "0.30", "s", "0.30", "s"],
         ["explanation,", "whole", "0.70", "s", "2.50", "s", "2.50", "s"],
         ["lens", "0.60", "s", "0.70", "s", "0.70", "s"],
         ["traps", "2.50", "s", "2.50", "s", "2.50", "s"],
     ]
-    assert lines[6:8] == ["problems: 1", "  1 × no"]
-    assert lines[8] == "another's text shown: 1 of 3; one's own recognised in 2 strips"
-    assert lines[9].endswith("MB: 100, 110, 120, 120, 121")
+    assert lines[5:7] == ["problems: 1", "  1 × no"]
+    assert lines[7] == "another's text shown: 1 of 3; one's own recognised in 2 strips"
+    assert lines[8].endswith("MB: 100, 110, 120, 120, 121")
+    assert lines[9] == "processor time of the app: 0.25 s for each request"
 
 
 # --- the real page ---
@@ -224,6 +254,7 @@ def test_the_real_page_is_driven(tiny_folder: Path):
     assert [answer.problem for answer in crowd.answers] == [""] * 6
     assert crowd.strangers == 0
     assert len(crowd.memory) in (0, 6)
+    assert crowd.processor is None or crowd.processor > 0
 
 
 def test_the_command_prints_the_crowd(
@@ -237,16 +268,21 @@ def test_the_command_prints_the_crowd(
 
     monkeypatch.setattr(command, "under_load", crowd)
     command.main(["--model", str(tiny_folder), "--load", "3"])
-    command.main(["--model", str(tiny_folder), "--load", "3", "--requests", "7", "--pause", "0.5"])
+    command.main(["--model", str(tiny_folder), "--load", "3", "--requests", "7", "--pause", "0.5", "--examples", "0.5"])
     assert calls == [
-        (3, 30, {"model": str(tiny_folder), "pause": 5.0}),
-        (3, 7, {"model": str(tiny_folder), "pause": 0.5}),
+        (3, 30, {"model": str(tiny_folder), "pause": 5.0, "examples": 0.0}),
+        (3, 7, {"model": str(tiny_folder), "pause": 0.5, "examples": 0.5}),
     ]
     assert "3 students, 0 requests, 0 answered" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [["--load", "0"], ["--load", "2", "--requests", "-1"], ["--pause", "nan"]])
+@pytest.mark.parametrize(
+    "arguments", [["--load", "0"], ["--load", "2", "--requests", "-1"], ["--pause", "nan"], ["--examples", "2"]]
+)
 def test_numbers_that_are_none_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]):
     with pytest.raises(SystemExit):
         command.main(arguments)
-    assert "--load and --requests must be 1 or more, and --pause a number of seconds" in capsys.readouterr().err
+    assert (
+        "--load and --requests must be 1 or more, --pause a number of seconds, --examples a share"
+        in capsys.readouterr().err
+    )
