@@ -28,6 +28,8 @@ OPPOSITES = (  # of one kind of word each; a word's best opposite stands at the 
 )
 NEUTRAL = ("one", "thing", "some", "other", "here", "there", "table", "window", "green", "Tuesday", "seventeen")
 SIGNS = (".", ",", "!", ";", "?", "...")
+NO_WORD = "There is no word to swap: what the model reads of the text is blank."
+ONLY_A_BLANK = "That is only a blank; choose a word that can be read."
 MOST_TRIED = 12  # swaps compared by what they do to the verdict
 
 
@@ -68,7 +70,7 @@ def word_at(encoding: Encoding, position: int) -> int:
     return next(i for i, word in enumerate(encoding.words) if word.start <= position < word.stop)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=2)  # each keeps a trace
 def suggested_swap(clf: Classifier, trace: Trace) -> Swap:
     """Of the words with an opposite the one whose swap moves the margin most; else the word at which the running verdict jumps.
 
@@ -91,7 +93,7 @@ def suggested_swap(clf: Classifier, trace: Trace) -> Swap:
         if word.text.strip() and word.start >= encoding.n_virtual
     }
     if not jumps:
-        raise OptionError("There is no word to swap: what the model reads of the text is blank.")
+        raise OptionError(NO_WORD)
     index = jumps[max(jumps)]
     return _swapped(encoding, index, suggested_word(clf, encoding, index))
 
@@ -104,7 +106,7 @@ def suggested_word(clf: Classifier, encoding: Encoding, index: int) -> str:
     """
     old = encoding.words[index]
     if not old.text.strip():
-        raise OptionError("That is only a blank; choose a word that can be read.")
+        raise OptionError(ONLY_A_BLANK)
     count = old.stop - old.start
     letters = any(character.isalnum() for character in old.text)
     plain = NEUTRAL if letters else SIGNS

@@ -33,7 +33,7 @@ from .faithfulness import Faithfulness, faithfulness
 from .frozen_features import FrozenFeatures, load_features
 from .geometry import GeometryComparison, NearestWords, compare_geometry, nearest_words
 from .input_traps import context_overrun, final_punctuation
-from .interventions import cut_attention, cut_each, read_out_at, read_out_changes
+from .interventions import cut_attention, cut_each, cut_each_steps, read_out_at, read_out_changes
 from .ledger import Ledger, Term, margin_ledger
 from .lens import LensGrid, NextTokenLens, class_lens, next_token_lens, probe_lens
 from .live_head import LiveHead, judge, train_head
@@ -100,6 +100,7 @@ __all__ = [
     "context_overrun",
     "cut_attention",
     "cut_each",
+    "cut_each_steps",
     "embeddings_as_input",
     "faithfulness",
     "final_punctuation",

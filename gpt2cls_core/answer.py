@@ -43,7 +43,8 @@ class Answer:
         cosine: of the last vector at the top with what it was at layer 0, both before ``ln_f``.
         alone: the verdict when no earlier token can be read, nor a soft prompt, so that the last word is left alone; None for one
             token.
-        brought: what each token brings [pos]: margin minus the margin when no later position may read the token.
+        brought: what each token brings [pos]: margin minus the margin when no later position may read the token; NaN where
+            not known.
         brought_directly: the same when the last position alone may not read it.
         ledger: who wrote the margin into the last vector.
         first: position of the text's first token: 0, or what comes after a soft prompt.
@@ -91,7 +92,7 @@ class Answer:
     @property
     def strongest(self) -> int | None:
         """The text's token before the last that brings most, by size; None for one token."""
-        earlier = self.brought[self.first : -1].abs()
+        earlier = self.brought[self.first : -1].nan_to_num().abs()
         return self.first + int(earlier.argmax()) if len(earlier) else None
 
     @property
@@ -101,11 +102,12 @@ class Answer:
         return i is not None and abs(float(self.brought_directly[i])) < HALF * abs(float(self.brought[i]))
 
 
-def answer(clf: Classifier, trace: Trace, *, target: int | str | None = None) -> Answer:
+def answer(clf: Classifier, trace: Trace, *, target: int | str | None = None, cut: Tensor | None = None) -> Answer:
     """Gather the evidence on one text.
 
     Args:
         target: class index or label; None takes class 1 of two, or the predicted class of more.
+        cut: margins after cutting each token alone [pos], if `cut_each` has given them already; NaN where not known.
 
     Raises:
         OptionError: there is no such class.
@@ -121,7 +123,7 @@ def answer(clf: Classifier, trace: Trace, *, target: int | str | None = None) ->
         lens=class_lens(clf, trace, target=target),
         cosine=float(torch.cosine_similarity(start, end, dim=0)),
         alone=cut_attention(clf, trace, earlier, target=target) if earlier else None,
-        brought=products.margin - cut_each(clf, trace, target=target),
+        brought=products.margin - (cut_each(clf, trace, target=target) if cut is None else cut),
         brought_directly=products.margin - cut_each(clf, trace, route="direct", target=target),
         ledger=margin_ledger(clf, trace, target=target),
         first=trace.encoding.n_virtual,

@@ -20,7 +20,7 @@ and after a cut, later parts may do what the cut one did before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import torch
@@ -34,7 +34,7 @@ from .errors import OptionError
 from .resume import ROWS_AT_ONCE, in_batches, remember, resume
 from .trace import Trace
 
-__all__ = ["cut_attention", "cut_each", "read_out_at", "read_out_changes"]
+__all__ = ["cut_attention", "cut_each", "cut_each_steps", "read_out_at", "read_out_changes"]
 
 Place = Literal["last", "first", "middle", "mean"]
 PLACES: tuple[Place, ...] = ("last", "first", "middle", "mean")
@@ -85,14 +85,40 @@ def cut_each(
     Raises:
         OptionError: no layers, no such layer, route or class.
     """
+    *_, margins = cut_each_steps(clf, trace, route=route, layers=layers, target=target)
+    return margins
+
+
+def cut_each_steps(
+    clf: Classifier,
+    trace: Trace,
+    *,
+    route: Route = "every",
+    layers: Sequence[int] | None = None,
+    target: int | str | None = None,
+) -> Iterator[Tensor]:
+    """The same as `cut_each`, yielding the margins after each few tokens, NaN where none is known yet; late tokens, which cost
+    least, come first.
+
+    Raises:
+        OptionError: as `cut_each`, at the call and not at the first step.
+    """
     _check_route(route)
     layers = _check_layers(clf, layers)
-    chosen, other = clf.target(target, trace.logits)
+    return _cut_each(clf, trace, route, layers, clf.target(target, trace.logits))
+
+
+def _cut_each(
+    clf: Classifier, trace: Trace, route: Route, layers: Sequence[int], classes: tuple[int, int]
+) -> Iterator[Tensor]:
+    chosen, other = classes
     n_tokens, first = len(trace.tokens), layers[0]
     memory = remember(clf, trace.resid)
-    margins = torch.full((n_tokens,), float(trace.logits[chosen] - trace.logits[other]))
+    margins = torch.full((n_tokens,), torch.nan)
+    margins[-1] = trace.logits[chosen] - trace.logits[other]
     at_once = ROWS_AT_ONCE if route == "every" else n_tokens
-    for sources in in_batches(range(n_tokens - 1), n_tokens, most=at_once):
+    yield margins.clone()
+    for sources in reversed(list(in_batches(range(n_tokens - 1), n_tokens, most=at_once))):
         start = sources[0] + 1 if route == "every" else n_tokens - 1  # the first position that a cut can change
         allowed = torch.stack([allowed_attention(n_tokens, [source], route)[start:] for source in sources])
         stream = trace.resid[first, start:].expand(len(sources), -1, -1)
@@ -100,7 +126,7 @@ def cut_each(
             clf, memory, stream, layer=first, start=start, allowed=lambda i, a=allowed: a if i in layers else None
         )
         margins[sources] = logits[:, chosen] - logits[:, other]
-    return margins
+        yield margins.clone()
 
 
 def read_out_at(

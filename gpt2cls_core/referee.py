@@ -38,6 +38,7 @@ MEASURES: dict[str, bool] = {
 }
 """What orders are measured by (see `Faithfulness`), and whether high is good."""
 BEYOND = 0.95  # of the draws
+ENDS = torch.tensor([1 - BEYOND, BEYOND])  # quantiles between which 90 % lie
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +53,7 @@ class Contest:
         results: what came of each method's order.
         drawn: by measure, what came of each random order [draw].
         random_curves: mean deletion and mean insertion curve of the draws [point], at the ``counts`` of any of the results.
+        random_bands: between which values 90 % of those curves lie [2 point] (5 % and 95 % quantile at each point).
         agreement: Spearman's rank correlation of the scores of the removable tokens [method method], in the order of `results`; NaN
             where a method makes no difference between tokens.
     """
@@ -63,6 +65,7 @@ class Contest:
     results: dict[str, Faithfulness]
     drawn: dict[str, Tensor]
     random_curves: tuple[Tensor, Tensor]
+    random_bands: tuple[Tensor, Tensor]
     agreement: Tensor
 
     @property
@@ -73,8 +76,7 @@ class Contest:
     @property
     def random(self) -> dict[str, tuple[float, float, float]]:
         """By measure: the mean of the draws, and between which values 90 % of them lie (5 % and 95 % quantile)."""
-        ends = torch.tensor([1 - BEYOND, BEYOND])
-        return {name: (float(d.mean()), *torch.quantile(d, ends).tolist()) for name, d in self.drawn.items()}
+        return {name: (float(d.mean()), *torch.quantile(d, ENDS).tolist()) for name, d in self.drawn.items()}
 
     def ranking(self, measure: str = "comprehensiveness") -> list[str]:
         """Methods from the best to the worst by one measure.
@@ -136,11 +138,14 @@ def put_on_trial(
     draws: int = 20,
     seed: int = 0,
     points: int = POINTS,
+    known: dict[bytes, Tensor] | None = None,
 ) -> Contest:
     """The same for scores that are there already, of any origin, by a name each.
 
     Args:
         scores: [pos] each, as `faithfulness` takes them.
+        known: what earlier contests over the same text and removal found, so that more methods, draws or points cost only what
+            is new (see `logits_without`). The same seed draws the same orders, in the same order.
 
     Raises:
         OptionError: no scores, scores of another length or not all numbers, or as `referee`.
@@ -152,9 +157,9 @@ def put_on_trial(
     orders = [order_of(given, allowed) for given in scores.values()]
     generator = torch.Generator().manual_seed(seed)
     orders += [[allowed[i] for i in torch.randperm(len(allowed), generator=generator)] for _ in range(draws)]
-    results = faithfulness_of_orders(clf, trace, orders, removal=removal, points=points)
+    results = faithfulness_of_orders(clf, trace, orders, removal=removal, points=points, known=known)
     random = results[len(scores) :]
-    curves = [torch.stack([getattr(result, name) for result in random]).mean(0) for name in ("deletion", "insertion")]
+    deletion, insertion = (torch.stack([getattr(one, name) for one in random]) for name in ("deletion", "insertion"))
     return Contest(
         removal=removal,
         label=trace.label,
@@ -162,7 +167,8 @@ def put_on_trial(
         scores=scores,
         results=dict(zip(scores, results[: len(scores)], strict=True)),
         drawn={name: torch.tensor([getattr(result, name) for result in random]) for name in MEASURES},
-        random_curves=(curves[0], curves[1]),
+        random_curves=(deletion.mean(0), insertion.mean(0)),
+        random_bands=(torch.quantile(deletion, ENDS, dim=0), torch.quantile(insertion, ENDS, dim=0)),
         agreement=_spearman(torch.stack([given[allowed] for given in scores.values()])),
     )
 

@@ -7,15 +7,17 @@ looked, so that no lens needs a forward pass of its own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from .classifier import Classifier, Encoding
 from .errors import ModelError
+from .hooks import here, hooked
 from .words import Word
 
 __all__ = ["Trace", "forward_hooks", "trace"]
@@ -83,17 +85,9 @@ class Trace:
         return self.labels[int(self.logits.argmax())]
 
 
-@contextmanager
-def forward_hooks(*pairs: tuple[nn.Module, object]) -> Iterator[None]:
-    """Register forward hooks and remove every one of them, also after an exception."""
-    handles: list[torch.utils.hooks.RemovableHandle] = []
-    try:
-        for module, hook in pairs:
-            handles.append(module.register_forward_hook(hook))
-        yield
-    finally:
-        for handle in handles:
-            handle.remove()
+def forward_hooks(*pairs: tuple[nn.Module, Callable[..., object]]) -> AbstractContextManager[None]:
+    """Register forward hooks, for this thread, and remove every one of them, also after an exception."""
+    return hooked([partial(module.register_forward_hook, here(hook)) for module, hook in pairs])
 
 
 def trace(clf: Classifier, text: str | Encoding) -> Trace:
@@ -136,7 +130,14 @@ def trace(clf: Classifier, text: str | Encoding) -> Trace:
         ids = encoding.input_ids[None].to(clf.model.device)
         hidden = clf.body(input_ids=ids, use_cache=False).last_hidden_state
         logits = clf.model.score(hidden[0, -1])
-    # Cloned outside inference mode, so that the tensors may be used in any computation.
-    stacked = [torch.stack(part) for part in (resid, attn, mlp, attention)]
-    kept = [tensor.detach().to("cpu", torch.float32).clone() for tensor in (*stacked, logits)]
-    return Trace(encoding, clf.labels, *kept)
+    # Stacked outside inference mode, so that the tensors may be used in any computation; each layer is freed once it is copied.
+    kept = [_stacked(part) for part in (resid, attn, mlp, attention)]
+    return Trace(encoding, clf.labels, *kept, logits.to("cpu", torch.float32).clone())
+
+
+def _stacked(layers: list[Tensor]) -> Tensor:
+    """The layers as one tensor [layer …]; the list is empty afterwards, so that a long text's attention isn't held twice."""
+    kept = torch.empty(len(layers), *layers[0].shape)
+    for place in reversed(range(len(layers))):
+        kept[place] = layers.pop()
+    return kept

@@ -20,6 +20,7 @@ from gpt2cls_core import (
     class_lens,
     cut_attention,
     cut_each,
+    cut_each_steps,
     read_out_at,
     read_out_changes,
     swap_word,
@@ -161,6 +162,19 @@ def test_an_edit_that_changes_nothing_gives_the_very_same_logits(clf: Classifier
     causal = torch.ones(7, 7, dtype=torch.bool).tril()
     hidden = run_edited(clf, tr.input_ids[None], cut_edits(clf, causal, range(3)))
     assert clf.model.score(hidden[0, -1]).equal(tr.logits)
+
+
+@pytest.mark.parametrize("route", ["every", "direct"])
+def test_the_steps_of_cut_each_come_from_the_end_and_lead_to_the_same(clf: Classifier, tr: Trace, route: str) -> None:
+    steps = list(cut_each_steps(clf, tr, route=route))
+    expected = cut_each(clf, tr, route=route)
+    for step in steps:
+        unknown = int(step.isnan().sum())
+        assert step[unknown:].tolist() == expected[unknown:].tolist()
+    assert steps[0].isnan().tolist() == [True] * (len(tr.tokens) - 1) + [False]
+    assert not steps[-1].isnan().any()
+    with pytest.raises(OptionError, match="route"):
+        cut_each_steps(clf, tr, route="roundabout")
 
 
 def test_the_last_entry_of_cut_each_is_the_margin_as_it_is(clf: Classifier, tr: Trace) -> None:

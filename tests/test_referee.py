@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from conftest import TEXT
@@ -53,7 +54,9 @@ def made(values: dict[str, float], drawn: list[float]) -> Contest:
     result = faithfulness_with(0.0)
     results = {name: faithfulness_with(value) for name, value in values.items()}
     both = {name: torch.tensor(drawn) if high else -torch.tensor(drawn) for name, high in MEASURES.items()}
-    return Contest("cut", "a", ("x",), {}, results, both, (result.deletion, result.insertion), torch.eye(len(values)))
+    curves = result.deletion, result.insertion
+    bands = tuple(torch.stack([curve, curve]) for curve in curves)
+    return Contest("cut", "a", ("x",), {}, results, both, curves, bands, torch.eye(len(values)))
 
 
 def faithfulness_with(value: float) -> Faithfulness:
@@ -159,6 +162,9 @@ def test_random_orders_are_orders_like_others(clf: Classifier, tr: Trace, remova
     means = [torch.stack([getattr(s, curve) for s in singles]).mean(0) for curve in ("deletion", "insertion")]
     for found, expected in zip(trial.random_curves, means, strict=True):
         torch.testing.assert_close(found, expected, atol=ROUNDING, rtol=0)
+    for band, curve in zip(trial.random_bands, ("deletion", "insertion"), strict=True):
+        values = np.stack([getattr(single, curve) for single in singles])
+        np.testing.assert_allclose(band, np.quantile(values, [0.05, 0.95], axis=0), atol=ROUNDING, rtol=0)
 
 
 def test_the_seed_decides_the_draws(clf: Classifier, tr: Trace) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from gpt2cls_core import Answer, Classifier, Trace, answer, bundled_folder
+from gpt2cls_core import Answer, Classifier, Trace, answer, bundled_folder, class_lens
 
 from .. import models
 from ..components.points import Point
@@ -14,6 +15,7 @@ from ..figures.places import Place, number_places
 from ..lesson import Run, fill, quoted, read_lesson
 from ..models import Shape
 from .frame import Explained, Frame, render_frame
+from .removed import cut_alone
 
 TITLE = "The answer"
 SENTENCES = (  # each with the chapter that shows it
@@ -34,7 +36,8 @@ MISLEADS = 0.05  # of accuracy: by how much the raw lens must be worse than a pr
 
 def explain(clf: Classifier, trace: Trace) -> Iterator[Explained]:
     """The five sentences, marked on the grid of the head's margins; what each token brings on the strip."""
-    found = answer(clf, trace)
+    *_, (moves, _) = cut_alone(clf, trace)
+    found = answer(clf, trace, cut=moves + class_lens(clf, trace).margin)
     target = found.lens.labels[found.lens.target]
     figure = grid_figure(
         found.lens.margins.numpy(),
@@ -45,7 +48,7 @@ def explain(clf: Classifier, trace: Trace) -> Iterator[Explained]:
     )
     strip = strip_value(
         trace.tokens,
-        [*found.brought[:-1].tolist(), None],
+        [*(None if math.isnan(brought) else brought for brought in found.brought[:-1].tolist()), None],
         caption="What each token brings: by how much the margin falls when nothing after it may read it:",
         scale="signed",
         unit=" logits",
@@ -53,6 +56,8 @@ def explain(clf: Classifier, trace: Trace) -> Iterator[Explained]:
     )
     n = len(trace.tokens) - found.first
     takeaway = fill("answer", "takeaway", n=f"{n} token{'s' if n > 1 else ''}", label=found.label, margin=found.margin)
+    if unknown := int(found.brought.isnan().sum()):
+        takeaway += [(" ", False), *fill("answer", "takeaway unfinished", n=unknown)]
     measured = models.results().get("interventions", {}).get(clf.name, {})
     evidence = (
         _one(found),

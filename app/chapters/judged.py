@@ -44,6 +44,12 @@ def still_waiting(some: Contest) -> list[Run]:
     return fill("referee", "takeaway wait", done=len(some.results), n=len(NAMES), way=WAYS[some.removal])
 
 
+def too_long(some: Contest, most: int) -> list[Run]:
+    """What is said where the rest would take too long: the text has more than `most` tokens."""
+    values = {"tokens": len(some.tokens), "done": len(some.results), "n": len(NAMES), "most": most}
+    return fill("referee", "takeaway long", **values)
+
+
 def verdict(clf: Classifier, trace: Trace, contest: Contest) -> list[Run]:
     """The whole takeaway: who wins, who is beyond random orders, reasons for doubt, and what was measured over many texts."""
     values: dict[str, Any] = {"way": WAYS[contest.removal], "label": contest.label, "draws": contest.n_draws}
@@ -80,7 +86,6 @@ def _winners(contest: Contest, values: dict[str, Any]) -> Iterator[str]:
     as_well = result[first].sufficiency - result[keeps].sufficiency < SAME
     means = {measure: contest.random[measure][0] for measure in MEASURES}
     values |= {
-        "winner": capital(NAMES[first]),
         "best": NAMES[first],
         "tied": listed(tied),
         "other": NAMES[keeps],

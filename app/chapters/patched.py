@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,14 +20,13 @@ from gpt2cls_core import (
 
 from .. import models
 from ..figures.grid import grid_figure, mark_cell
-from ..lesson import Run, fill, quoted
+from ..lesson import Run, fill, quoted, word
+from ..pace import paced
 from ..swaps import Swap, fitting, suggested_word
 from .frame import Explained
 from .swapped import PALE, explain_swap, position_of, second_text, swap_strip, unswapped
 
 ALIKE = 0.05  # logits between two margins, below which shares of the way mean nothing
-PARTIAL_SECONDS = 0.7  # between two pictures of an unfinished grid
-MOST_SECONDS = 12.0  # of patching; what takes longer stays unfinished
 
 
 def explain_patch(clf: Classifier, trace: Trace, at: str, new: str, cell: str) -> Iterator[Explained]:
@@ -53,13 +51,13 @@ def explain_patch(clf: Classifier, trace: Trace, at: str, new: str, cell: str) -
         yield Explained(swapped.figure, swapped.strip, said)
         return
     chosen = read_cell(cell, (clf.n_layer + 1, len(trace.tokens)))
-    caption = "The most that one vector of each column moves the margin of B (press another word to swap it):"
+    caption = word("interventions", "caption patch")
     for grid, goes_on in _grids(clf, trace, other):
         moves = grid.margins - grid.margin_corrupted
         known = moves.nan_to_num()
         best = known.gather(0, known.abs().argmax(0)[None])[0]  # of each column, with its sign
         said = _said(clf, trace, other, swap, grid, chosen, goes_on=goes_on)
-        yield Explained(_figure(grid, moves, chosen), swap_strip(best, trace, other, swap, caption=caption), said)
+        yield Explained(patch_figure(grid, moves, chosen), swap_strip(best, trace, other, swap, caption=caption), said)
 
 
 def read_cell(raw: str, shape: tuple[int, int]) -> tuple[int, int] | None:
@@ -71,29 +69,33 @@ def read_cell(raw: str, shape: tuple[int, int]) -> tuple[int, int] | None:
 
 def _grids(clf: Classifier, clean: Trace, corrupted: Trace) -> Iterator[tuple[PatchGrid, bool]]:
     """The grid, and whether more of it is to come; kept, so that pressing a cell is quick."""
-    done = models.kept("patch", clf, clean, corrupted)
+    done = models.kept("patch", clf, clean.text, corrupted.text)
     if not done:
-        began = shown = time.monotonic()
-        for grid in patch_grid_rows(clf, clean, corrupted):
-            now = time.monotonic()
-            if now - began > MOST_SECONDS:
-                break
-            if now - shown > PARTIAL_SECONDS and grid.rows_done < len(grid.margins):
-                shown = now
+        for grid, goes_on in paced(
+            patch_grid_rows(clf, clean, corrupted), lambda grid: grid.rows_done == len(grid.margins)
+        ):
+            if goes_on:
                 yield grid, True
         done.append(grid)
     yield done[0], False
 
 
-def _figure(grid: PatchGrid, moves: torch.Tensor, chosen: tuple[int, int] | None) -> Any:  # noqa: ANN401 - a plotly Figure
+def patch_figure(grid: PatchGrid, moves: torch.Tensor, chosen: tuple[int, int] | None) -> Any:  # noqa: ANN401 - a Figure
+    """The grid of moves [layer+1 pos], with the chosen cell outlined."""
     pairs = zip(grid.tokens_clean, grid.tokens_corrupted, strict=True)
     figure = grid_figure(
         moves.numpy(),
         [a if a == b else f"{a.strip()}→{b.strip()}" for a, b in pairs],
         scale="signed",
-        unit="move of B’s margin",
-        alt=f"How far each vector of A, copied into the run on B, moves B's margin of {grid.margin_corrupted:+.2f} "
-        f"towards A's of {grid.margin_clean:+.2f}; {grid.rows_done} of {len(moves)} layers.",
+        unit=word("interventions", "move of b"),
+        alt=word(
+            "interventions",
+            "alt patch",
+            margin_a=grid.margin_clean,
+            margin_b=grid.margin_corrupted,
+            done=grid.rows_done,
+            rows=len(moves),
+        ),
         limit=max(PALE, abs(grid.margin_clean - grid.margin_corrupted)),
         from_the_right=True,
     )
@@ -140,14 +142,14 @@ def _said(
 
 def _travels(grid: PatchGrid, swap: Swap, values: dict[str, object]) -> list[Run]:
     """From which column the verdict can be brought back, by layer."""
-    effects, word = grid.effects, list(range(swap.word.start, swap.word.stop))
+    effects, swapped = grid.effects, list(range(swap.word.start, swap.word.stop))
     last = effects.shape[1] - 1
-    if last in word:
+    if last in swapped:
         return fill("interventions", "takeaway patch last")
-    from_word = (effects[:, word].amax(1) >= 0.5).long().cumprod(0).sum()  # layers from the bottom, without a gap
+    from_word = (effects[:, swapped].amax(1) >= 0.5).long().cumprod(0).sum()  # layers from the bottom, without a gap
     from_last = len(effects) - (effects[:, last] >= 0.5).flip(0).long().cumprod(0).sum()
     names = ["takeaway patch travels" if from_word else "takeaway patch no half"]
-    between = [position for position in range(word[-1] + 1, last)]
+    between = [position for position in range(swapped[-1] + 1, last)]
     best = {}
     if between:
         names.append("takeaway patch between")
@@ -155,10 +157,11 @@ def _travels(grid: PatchGrid, swap: Swap, values: dict[str, object]) -> list[Run
         layer, position = place // len(between), between[place % len(between)]
         best = {
             "token": quoted(grid.tokens_corrupted[position]),
-            "layer": f"layer {layer}",
+            "layer": word("interventions", "layer", layer=layer),
             "share": percent(float(effects[layer, position])),
         }
-    layers = {"word_layer": f"layer {int(from_word) - 1}", "last_layer": f"layer {int(from_last)}"}
+    tops = {"word_layer": int(from_word) - 1, "last_layer": int(from_last)}
+    layers = {name: word("interventions", "layer", layer=layer) for name, layer in tops.items()}
     return fill("interventions", *names, **{**values, **layers, **best})
 
 
@@ -172,7 +175,7 @@ def _cell(
         "interventions",
         "takeaway patch cell" if alike else "takeaway patch share",
         token=quoted(trace.tokens[cell[1]]),
-        layer=f"layer {cell[0]}",
+        layer=word("interventions", "layer", layer=cell[0]),
         margin_b=effect.margin_clean,
         after=effect.margin_after,
         share="" if alike else percent(effect.change / way),

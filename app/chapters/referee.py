@@ -6,10 +6,12 @@ What is said of them is in `judged`.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
 import numpy as np
+from torch import Tensor
 
 from gpt2cls_core import Classifier, Contest, Trace, put_on_trial, token_scores
 
@@ -19,14 +21,17 @@ from ..figures.style import note_figure
 from ..figures.trials import Standing, Steps, agreement_figure, ranking_figure, steps_figure
 from ..lesson import Run
 from ..models import Shape
+from ..unwanted import go_on
 from .frame import Explained, Frame, render_frame, sides
-from .judged import MEASURES, NAMES, beyond, capital, nothing_to_rank, still_waiting, verdict
+from .judged import MEASURES, NAMES, beyond, capital, nothing_to_rank, still_waiting, too_long, verdict
 
 TITLE = "On trial"
 VIEWS = [("ranking", "ranking"), ("curves", "curves"), ("agreement", "agreement")]
 REMOVALS = [("replaced by the end-of-text token", "replace"), ("cut: nothing may read it", "cut")]
 POINTS = 5  # of the curves, besides the shares that the ranking needs
+NO_CURVES = 1  # point besides those: all taken away
 FEWEST = 3  # tokens that can be ranked
+MOST = 300  # tokens up to which all methods are tried; their work grows with the square of the length, and faster
 CHEAP = ("rollout", "rollout-beyond-null", "rollout-gradient", "last-attention", "ledger", "gradient-x-input")
 SCALES = {  # of the scores of methods without a sign; the others speak for a class
     "rollout": ("attention", "how much of the last vector may come from each token"),
@@ -50,14 +55,59 @@ def explain(
         strip = strip_value(trace.tokens, [None] * len(trace.tokens), caption="Your text:", scale="plain")
         yield Explained(note_figure("There is nothing to rank."), strip, nothing_to_rank(trace))
         return
+    points = POINTS if view == "curves" else NO_CURVES
+    (tried,) = models.kept("referee", clf, trace.text, removal) or _started(clf, trace, removal)
+    trial = {"removal": removal, "points": points, "known": tried.known}
+    if len(tried.scores) < len(NAMES):
+        some = put_on_trial(clf, trace, {name: tried.scores[name] for name in CHEAP}, draws=1, **trial)
+        long = len(trace.tokens) > MOST
+        yield _shown(
+            clf, trace, some, view, method, too_long(some, MOST) if long else still_waiting(some), waiting=True
+        )
+        if long:
+            return
+        for name in NAMES:
+            if name not in tried.scores:
+                go_on()
+                tried.scores[name] = _scores(clf, trace, name, removal, tried)
+    if points not in tried.contests:
+        go_on()
+        tried.contests[points] = put_on_trial(clf, trace, {name: tried.scores[name] for name in NAMES}, **trial)
+    contest = tried.contests[points]
+    yield _shown(clf, trace, contest, view, method, verdict(clf, trace, contest))
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What was found of a text so far.
+
+    Attributes:
+        scores: by method.
+        known: logits of the text without tokens, as `put_on_trial` keeps them.
+        contests: of all methods, by the points of their curves.
+    """
+
+    scores: dict[str, Tensor] = field(default_factory=dict)
+    known: dict[bytes, Tensor] = field(default_factory=dict)
+    contests: dict[int, Contest] = field(default_factory=dict)
+
+
+def _started(clf: Classifier, trace: Trace, removal: str) -> list[Tried]:
+    """The same with the scores that cost little."""
+    tried = Tried()
+    for name in CHEAP:
+        tried.scores[name] = _scores(clf, trace, name, removal, tried)
     held = models.kept("referee", clf, trace.text, removal)
-    if not held:
-        scores = {name: token_scores(clf, trace, name, removal=removal) for name in CHEAP}
-        some = put_on_trial(clf, trace, scores, removal=removal, draws=1, points=POINTS)
-        yield _shown(clf, trace, some, view, method, still_waiting(some), waiting=True)
-        scores |= {name: token_scores(clf, trace, name, removal=removal) for name in NAMES if name not in scores}
-        held.append(put_on_trial(clf, trace, scores, removal=removal, points=POINTS))
-    yield _shown(clf, trace, held[0], view, method, verdict(clf, trace, held[0]))
+    held[:] = [tried]
+    return held
+
+
+def _scores(clf: Classifier, trace: Trace, method: str, removal: str, tried: Tried) -> Tensor:
+    """As `token_scores`; integrated gradients are those of the other chapters, which speak for the second of two classes."""
+    if not method.startswith("ig-"):
+        return token_scores(clf, trace, method, removal=removal, known=tried.known)
+    found = models.attributed(clf, trace.text, method.removeprefix("ig-"))
+    return found.scores if found.target == int(trace.logits.argmax()) else -found.scores
 
 
 def render(shape: Shape) -> Frame:
@@ -142,6 +192,9 @@ def _curves(contest: Contest, chosen: str, *, waiting: bool) -> Any:  # noqa: AN
     return steps_figure(
         methods,
         None if waiting else Steps("random orders", shares, *(curve.tolist() for curve in contest.random_curves)),
+        band=None
+        if waiting
+        else tuple(Steps("", shares, *(band[end].tolist() for band in contest.random_bands)) for end in (0, 1)),
         chosen=ranked.index(chosen),
         unit=f"P({contest.label})",
         notes=notes,

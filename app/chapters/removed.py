@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from gpt2cls_core import (
     ablate_head,
     ablate_mlp,
     cut_attention,
-    cut_each,
+    cut_each_steps,
     punctuation_positions,
     sentiment_directions,
 )
@@ -24,7 +25,8 @@ from gpt2cls_core import (
 from .. import models
 from ..components.token_strip import strip_value
 from ..figures.grid import mark_cell, matrix_figure, strike_out
-from ..lesson import Run, fill, quoted
+from ..lesson import Run, fill, quoted, word
+from ..pace import paced
 from .frame import Explained
 from .swapped import PALE, lens_figure, margins_in_cells, measured, moves_figure, position_of
 
@@ -44,21 +46,36 @@ def explain_cut(
     """
     effect = cut_attention(clf, trace, positions, route=route, layers=layers) if positions else None
     if effect:
-        alt = f"How far the cut moves the margin in every cell; at the top right by {effect.change:+.2f}."
-        figure = moves_figure(_moves(clf, trace, effect), trace.tokens, alt)
+        moves, alt = _moves(clf, trace, effect), word("interventions", "alt cut", change=effect.change)
+        figure = moves_figure(moves, trace.tokens, alt)
         strike_out(figure, positions)
         said = _cut_said(clf, trace, effect, positions, route, layers)
     else:
-        figure = lens_figure(clf, trace, "Margins in every cell; nothing is cut.")
+        figure = lens_figure(clf, trace, word("interventions", "alt uncut"))
         said = _uncut_said(clf, trace)
-    kept = models.kept("cut", clf, trace, route, layers)
-    if not kept and _is_slow(clf, trace):
+    if _is_slow(clf, trace) and not models.kept("cut", clf, trace.text, route, layers):
         yield Explained(figure, _cut_strip(trace, None, positions), said)
+    for alone, goes_on in cut_alone(clf, trace, route, layers):
+        more = [] if goes_on else _alone(clf, trace, alone, effect, positions)
+        yield Explained(figure, _cut_strip(trace, alone, positions), [*said, *more])
+
+
+def cut_alone(
+    clf: Classifier, trace: Trace, route: str = "every", layers: tuple[int, ...] | None = None
+) -> Iterator[tuple[torch.Tensor, bool]]:
+    """What cutting each token alone moves the margin by [pos], NaN where there was no time for it, and whether more is to come.
+
+    Late tokens come first; what was computed is kept.
+    """
+    layers = tuple(range(clf.n_layer)) if layers is None else layers
+    kept = models.kept("cut", clf, trace.text, route, layers)
     if not kept:
-        kept.append(cut_each(clf, trace, route=route, layers=layers) - _margin(clf, trace))
-    yield Explained(
-        figure, _cut_strip(trace, kept[0], positions), [*said, *_alone(clf, trace, kept[0], effect, positions)]
-    )
+        steps = cut_each_steps(clf, trace, route=route, layers=layers)
+        for margins, goes_on in paced(steps, lambda margins: not margins.isnan().any()):
+            if goes_on:
+                yield margins - _margin(clf, trace), True
+        kept.append(margins - _margin(clf, trace))
+    yield kept[0], False
 
 
 def explain_ablate(clf: Classifier, trace: Trace, part: str) -> Iterator[Explained]:
@@ -67,7 +84,7 @@ def explain_ablate(clf: Classifier, trace: Trace, part: str) -> Iterator[Explain
     Args:
         part: "layer-head" from 1, or "layer-0" for the MLP; whatever is not there stands for the one that moves most.
     """
-    kept = models.kept("ablate", clf, trace)
+    kept = models.kept("ablate", clf, trace.text)
     if not kept:
         margin = _margin(clf, trace)
         mlps = torch.tensor([[ablate_mlp(clf, trace, i).margin_after] for i in range(clf.n_layer)])
@@ -105,15 +122,14 @@ def _verdicts(effect: InterventionEffect) -> dict[str, Any]:
 
 
 def _strip(trace: Trace, moves: list[float | None], caption: str, **options: Any) -> dict[str, Any]:  # noqa: ANN401
-    limit = max([PALE, *(abs(move) for move in moves if move is not None)])
-    return strip_value(trace.tokens, moves, caption=caption, scale="signed", unit=" logits", limit=limit, **options)
+    limit, unit = max([PALE, *(abs(move) for move in moves if move is not None)]), word("interventions", "unit")
+    return strip_value(trace.tokens, moves, caption=caption, scale="signed", unit=f" {unit}", limit=limit, **options)
 
 
 def _cut_strip(trace: Trace, moves: torch.Tensor | None, positions: tuple[int, ...]) -> dict[str, Any]:
-    alone = [None] * len(trace.tokens) if moves is None else [*moves[:-1].tolist(), None]
-    caption = "How far the margin moves if a token alone is cut (press one to cut it, or to restore it):"
-    if len(trace.tokens) == 1:
-        caption = "There is nothing to cut:"
+    known = [None] * len(trace.tokens) if moves is None else moves.tolist()
+    alone = [None if move is None or math.isnan(move) else move for move in known[:-1]] + [None]
+    caption = word("interventions", "caption cut" if len(trace.tokens) > 1 else "caption one token")
     return _strip(trace, alone, caption, cut=positions, keys=range(len(alone)))
 
 
@@ -127,9 +143,9 @@ def _cut_said(
     clf: Classifier,
     trace: Trace,
     effect: InterventionEffect,
-    positions: tuple[int, ...],
+    positions: Sequence[int],
     route: str,
-    layers: tuple[int, ...],
+    layers: Sequence[int],
 ) -> list[Run]:
     everything = len(positions) == len(trace.tokens) - 1
     names = ["takeaway cut flips" if effect.flipped else "takeaway cut stays"]
@@ -139,19 +155,16 @@ def _cut_said(
     if everything and len(layers) == clf.n_layer:
         accuracy = measured(clf).get("accuracy", {})
         names += ["takeaway alone", *(["takeaway alone measured"] if accuracy else [])]
-    named = "all tokens but the last" if everything else f"{len(positions)} tokens"
+    named = word("interventions", "cut all" if everything else "cut many", count=len(positions))
     if len(positions) <= QUOTED:
-        named = " and ".join(quoted(trace.tokens[i]) for i in positions)
-    within = "" if len(layers) == clf.n_layer else f" in layers {layers[0] + 1} to {layers[-1] + 1}"
-    if len(layers) == 1 < clf.n_layer:
-        within = f" in layer {layers[0] + 1}"
+        named = f" {word('interventions', 'and')} ".join(quoted(trace.tokens[i]) for i in positions)
     return fill(
         "interventions",
         *names,
         "takeaway renormalised",
         **_verdicts(effect),
         cut=named,
-        reader=("every later token" if route == "every" else "the last token") + within,
+        reader=_reader(clf, route, layers),
         last=quoted(trace.tokens[-1]),
         n=len(trace.tokens),
         texts=measured(clf).get("n"),
@@ -159,23 +172,30 @@ def _cut_said(
     )
 
 
+def _reader(clf: Classifier, route: str, layers: Sequence[int]) -> str:
+    """Who can't read what is cut, and where."""
+    if len(layers) == clf.n_layer:
+        return word("interventions", f"reader {route}")
+    within = {"reader": word("interventions", f"reader {route}"), "first": layers[0] + 1, "last": layers[-1] + 1}
+    return word("interventions", "within one" if len(layers) == 1 else "within", **within)
+
+
 def _alone(
-    clf: Classifier,
-    trace: Trace,
-    moves: torch.Tensor,
-    effect: InterventionEffect | None,
-    positions: tuple[int, ...],
+    clf: Classifier, trace: Trace, moves: torch.Tensor, effect: InterventionEffect | None, positions: Sequence[int]
 ) -> list[Run]:
     """What is known of cutting tokens one at a time, beside the verdict."""
     if len(trace.tokens) == 1 or len(positions) == 1:
         return []
+    unknown = int(moves.isnan().sum())
+    left_out = [(" ", False), *fill("interventions", "takeaway cut unfinished", n=unknown)] if unknown else []
     if effect:
-        total = float(moves[list(positions)].sum())
-        return [(" ", False), *fill("interventions", "takeaway sum", total=total, move=effect.change)]
-    top = int(moves[:-1].abs().argmax())
+        total = float(moves[list(positions)].nansum())
+        return [(" ", False), *fill("interventions", "takeaway sum", total=total, move=effect.change), *left_out]
+    top = int(moves[:-1].nan_to_num().abs().argmax())
     little = abs(float(moves[top])) < LITTLE * abs(_margin(clf, trace))
     name = "takeaway most little" if little else "takeaway most"
-    return [(" ", False), *fill("interventions", name, top=quoted(trace.tokens[top]), move=float(moves[top]))]
+    said = fill("interventions", name, top=quoted(trace.tokens[top]), move=float(moves[top]))
+    return [(" ", False), *said, *left_out]
 
 
 def _ablated(clf: Classifier, trace: Trace, table: torch.Tensor, part: str) -> Explained:
@@ -184,20 +204,23 @@ def _ablated(clf: Classifier, trace: Trace, table: torch.Tensor, part: str) -> E
     most = divmod(int(known.argmax()), clf.n_head + 1)
     layer, column = _part(part, clf) or most
     if column == clf.n_head:
-        effect, name = ablate_mlp(clf, trace, layer), f"the MLP of layer {layer + 1}"
+        effect, name = ablate_mlp(clf, trace, layer), word("interventions", "mlp", layer=layer + 1)
     else:
-        effect, name = ablate_head(clf, trace, layer, column), f"head {column + 1} of layer {layer + 1}"
+        effect, name = (
+            ablate_head(clf, trace, layer, column),
+            word("interventions", "head", head=column + 1, layer=layer + 1),
+        )
     figure = matrix_figure(
         table.numpy(),
         [*(f"head {i + 1}" for i in range(clf.n_head)), "MLP"],
         [f"layer {i + 1}" for i in range(clf.n_layer)],
-        unit="change of the margin",
-        alt=f"How far silencing each head and each MLP moves the margin; without {name} by {effect.change:+.2f}.",
+        unit=word("interventions", "change"),
+        alt=word("interventions", "alt ablate", part=name, change=effect.change),
         digits=2,
     )
     mark_cell(figure, x=column, y=layer)
-    caption = f"How far the running verdict moves at each token without {name}:"
-    strip = _strip(trace, _moves(clf, trace, effect)[-1].tolist(), caption)
+    moves, caption = _moves(clf, trace, effect)[-1].tolist(), word("interventions", "caption ablate", part=name)
+    strip = _strip(trace, moves, caption)
     names = ["takeaway ablate flips" if effect.flipped else "takeaway ablate stays"]
     heads, margin = known[:, : clf.n_head], _margin(clf, trace)
     count = int((heads > LITTLE * abs(margin)).sum())
@@ -238,10 +261,8 @@ def _direction_said(clf: Classifier, trace: Trace) -> list[Run]:
     said = fill(
         "interventions",
         *names,
-        source="as the trained lens finds it" if probes else "as the head reads it",
-        vectors="vector at the one punctuation mark"
-        if len(marks) == 1
-        else f"vectors at the {len(marks)} punctuation marks",
+        source=word("interventions", "source probes" if probes else "source head"),
+        vectors=word("interventions", "mark" if len(marks) == 1 else "marks", count=len(marks)),
         at_marks=at_marks,
         everywhere=everywhere,
         **{f"accuracy_{key}": value for key, value in accuracy.items()},

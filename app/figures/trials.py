@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,24 +51,23 @@ def ranking_figure(
         chosen: the row whose scores are shown elsewhere.
     """
     figure = make_subplots(rows=1, cols=2, shared_yaxes=True, horizontal_spacing=0.06)
+    shapes: list[dict] = []
     for column, title in enumerate(titles):
-        _column(figure, column, standings, bands[column] if bands else None, title)
-    for place, row in enumerate(standings):
-        _say(figure, place, row, chosen=place == chosen)
-    n = len(standings)
+        shapes += _column(figure, column, standings, bands[column] if bands else None, title)
+    n, margin = len(standings), {"l": 10, "r": 10, "t": 48, "b": 58}
+    said = [words for place, row in enumerate(standings) for words in _say(place, row, chosen=place == chosen)]
+    key = "grey: where 90 % of random orders lie, and their mean<br>● beyond 95 % of them  ○ not · press a row for more"
     figure.update_layout(
         base_layout(height=128 + ROW * n, alt=alt),
-        margin={"l": 10, "r": 10, "t": 48, "b": 58},
+        margin=margin,
+        shapes=shapes,  # all at once: plotly checks those that are there anew at each one that is added
+        annotations=[*said, _key(margin, key)],
         hovermode="y",  # so that a whole row can be pressed, not its points alone
         hoverdistance=ROW,
     )
     names = [plain(row.name, 40) for row in standings]
     rows = {"type": "category", "categoryorder": "array", "categoryarray": names}
     figure.update_yaxes(**rows, range=[n - ABOVE, -ABOVE], visible=False, fixedrange=True)
-    _key(
-        figure,
-        "grey: where 90 % of random orders lie, and their mean<br>● beyond 95 % of them  ○ not · press a row for more",
-    )
     return figure
 
 
@@ -76,6 +75,7 @@ def steps_figure(
     methods: Sequence[Steps],
     random: Steps | None,
     *,
+    band: tuple[Steps, Steps] | None = None,
     chosen: int,
     unit: str,
     notes: Sequence[tuple[str, str]],
@@ -85,11 +85,18 @@ def steps_figure(
 
     Args:
         random: the mean of random orders; None where they are to come.
+        band: between what 90 % of random orders lie.
         chosen: the method that is drawn strong.
         unit: what the probability is of.
         notes: two lines above each half.
     """
     figure = make_subplots(rows=2, cols=1, vertical_spacing=0.26)
+    for side, fill in zip(band or (), ("none", "tonexty"), strict=False):
+        for row, values in enumerate((side.deletion, side.insertion), 1):
+            figure.add_scatter(
+                x=list(side.shares), y=list(values), mode="lines", line={"width": 0}, fill=fill, fillcolor=LIGHT["line"],
+                hoverinfo="skip", row=row, col=1,
+            )  # fmt: skip
     strong = methods[chosen]
     drawn = [(method, {"color": LIGHT["mute"], "width": 1}, 0.5) for method in methods if method is not strong]
     drawn += [(random, {"color": LIGHT["mute"], "width": 2.5, "dash": "dot"}, 1)] if random else []
@@ -110,7 +117,10 @@ def steps_figure(
         title = {"text": f"tokens {done}, best first", "font": {"size": 12}, "standoff": 4}
         figure.update_xaxes(title=title, row=row, col=1)
         _note(figure, lines, row)
-    _key(figure, f"bold: {plain(strong.name, 40)}, {'dotted: random, ' * bool(random)}thin: others")
+    key = (
+        f"bold: {plain(strong.name, 40)}, {'dotted: random, grey: 90 % of random orders, ' * bool(random)}thin: others"
+    )
+    figure.add_annotation(_key(figure.layout.margin, key))
     return figure
 
 
@@ -144,19 +154,23 @@ def agreement_figure(values: np.ndarray, names: Sequence[str], *, chosen: int, a
         yaxis={**axis, "type": "category", "range": [n - 0.5, -0.5], "tickvals": shown, "tickfont": {"size": 11},
                "ticktext": [f"<b>{row}</b>" if i == chosen else row for i, row in enumerate(rows)]},
     )  # fmt: skip
-    _key(figure, "violet: alike · grey: reversed · press a row to see more")
+    figure.add_annotation(_key(figure.layout.margin, "violet: alike · grey: reversed · press a row to see more"))
     return figure
 
 
-def _column(figure: go.Figure, column: int, standings: Sequence[Standing], band: Band | None, title: str) -> None:
-    """One measure of all methods, a point each, over the band of random orders."""
+def _column(figure: go.Figure, column: int, standings: Sequence[Standing], band: Band | None, title: str) -> list[dict]:
+    """One measure of all methods, a point each; returns the band of random orders below each."""
     drawn = [(plain(row.name, 40), row.measures[column], row.beyond[column]) for row in standings if row.measures]
-    place = {"row": 1, "col": column + 1}
+    place, axis = {"row": 1, "col": column + 1}, str(column + 1) if column else ""
+    shapes = []
     for y in range(len(drawn) if band else 0):
         mean, low, high = band
-        shape = {"y0": y - BAND, "y1": y + BAND, "layer": "below", **place}
-        figure.add_shape(type="rect", x0=low, x1=high, fillcolor=LIGHT["line"], line={"width": 0}, **shape)
-        figure.add_shape(type="line", x0=mean, x1=mean, line={"color": LIGHT["mute"], "width": 1.5}, **shape)
+        shape = {"y0": y - BAND, "y1": y + BAND, "layer": "below", "xref": f"x{axis}", "yref": f"y{axis}"}
+        shapes.append(
+            {"type": "rect", "x0": low, "x1": high, "fillcolor": LIGHT["line"], "line": {"width": 0}, **shape}
+        )
+        line = {"color": LIGHT["mute"], "width": 1.5}
+        shapes.append({"type": "line", "x0": mean, "x1": mean, "line": line, **shape})
     figure.add_scatter(
         x=[value for _, value, _ in drawn], y=[name for name, *_ in drawn], mode="markers", **place,
         marker={"size": 11, "color": [LIGHT["ink" if beyond else "card"] for *_, beyond in drawn],
@@ -166,6 +180,7 @@ def _column(figure: go.Figure, column: int, standings: Sequence[Standing], band:
     figure.update_xaxes(
         _measure_axis(title, BETTER[column], [value for _, value, _ in drawn] + list(band or ())), **place
     )
+    return shapes
 
 
 def _note(figure: go.Figure, lines: tuple[str, str], row: int) -> None:
@@ -191,7 +206,7 @@ def _measure_axis(title: str, better: str, values: Sequence[float]) -> dict:
     }
 
 
-def _say(figure: go.Figure, place: int, row: Standing, *, chosen: bool) -> None:
+def _say(place: int, row: Standing, *, chosen: bool) -> list[dict]:
     """The name above a row's left end, and its numbers above the right ends of the two columns."""
     first, second = (f"{round(value, 2) + 0.0:.2f}" for value in row.measures) if row.measures else ("…", "…")
     font = {
@@ -199,17 +214,18 @@ def _say(figure: go.Figure, place: int, row: Standing, *, chosen: bool) -> None:
         "color": LIGHT["ink" if any(row.beyond) or chosen else "mute"],
         "weight": 700 if chosen else 400,
     }
-    for axis, x, anchor, words in (("x", 0, "left", row.name), ("x", 1, "right", first), ("x2", 1, "right", second)):
-        figure.add_annotation(
+    return [
+        dict(
             x=x, y=place - BAND, xref=f"{axis} domain", yref="y", xanchor=anchor, yanchor="bottom", showarrow=False,
             text=plain(words, 40), borderpad=0, font=font, bgcolor=LIGHT["card"],
-        )  # fmt: skip
+        )
+        for axis, x, anchor, words in (("x", 0, "left", row.name), ("x", 1, "right", first), ("x2", 1, "right", second))
+    ]  # fmt: skip
 
 
-def _key(figure: go.Figure, words: str) -> None:
+def _key(margin: Mapping[str, int] | go.layout.Margin, words: str) -> dict:
     """What the marks mean, at the top left."""
-    margin = figure.layout.margin
-    figure.add_annotation(
-        x=0, y=1, xref="paper", yref="paper", xshift=8 - margin.l, yshift=margin.t - 4, xanchor="left", yanchor="top",
+    return dict(
+        x=0, y=1, xref="paper", yref="paper", xshift=8 - margin["l"], yshift=margin["t"] - 4, xanchor="left", yanchor="top",
         showarrow=False, align="left", text=words, font={"size": 11, "color": LIGHT["mute"]},
     )  # fmt: skip

@@ -55,9 +55,17 @@ def claim_folder(folder: str | Path, options: dict[str, Any], *, may_change: tup
 
 
 def last_checkpoint(folder: str | Path) -> str | None:
-    """The newest whole checkpoint in `folder`; one that a kill cut short lacks its state file and is passed over."""
-    complete = [p for p in Path(folder).glob("checkpoint-*") if (p / "trainer_state.json").is_file()]
+    """The newest whole checkpoint in `folder`; one that a kill cut short is passed over: its state file, the last to be written, is
+    missing or ends halfway."""
+    complete = [p for p in Path(folder).glob("checkpoint-*") if _is_json(p / "trainer_state.json")]
     return str(max(complete, key=lambda p: int(p.name.rpartition("-")[2]))) if complete else None
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        return read_json(path) is not None
+    except ValueError:
+        return False
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from transformers import (
 
 from ..errors import DataError, ModelError, OptionError
 from .data import load_texts, probe_task
-from .files import claim_folder, last_checkpoint, read_json, write_json
+from .files import claim_folder, last_checkpoint, read_json, whole_folder, write_json
 from .optimizer import MuonTrainer
 from .options import PretrainOptions
 from .pooling import last_token_vectors
@@ -185,7 +185,8 @@ def start(options: PretrainOptions, texts: list[str]) -> tuple[GPT2LMHeadModel, 
     folder = Path(options.output) / "tokenizer"
     with PartialState(cpu=not torch.cuda.is_available()).main_process_first():  # one process trains it, all read it
         if not (folder / "tokenizer_config.json").is_file():
-            train_tokenizer(texts[:30_000], options.vocab_size, options.context).save_pretrained(folder)
+            with whole_folder(folder) as partial:
+                train_tokenizer(texts[:30_000], options.vocab_size, options.context).save_pretrained(partial)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     return new_model(options, tokenizer), tokenizer
 
@@ -243,8 +244,9 @@ def pretrain(options: PretrainOptions) -> Path:
     trainer.train(resume_from_checkpoint=last_checkpoint(arguments.output_dir))
     if trainer.is_world_process_zero():
         model.config.use_cache = True
-        model.save_pretrained(output / "model")
-        tokenizer.save_pretrained(output / "model")
+        with whole_folder(output / "model") as partial:
+            model.save_pretrained(partial)
+            tokenizer.save_pretrained(partial)
         record = {**vars(options), "training_tokens": int(rows.size), "date": date.today().isoformat()}
         write_json(output / "pretrain.json", record)
     return output / "model"

@@ -13,7 +13,7 @@ from conftest import TEXT
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import models
+from app import models, pace
 from app.chapters import interventions, patched, removed
 from app.chapters.interventions import cut_positions, explain, press_cell, press_token, toggled
 from app.swaps import suggested_swap
@@ -189,10 +189,20 @@ def test_on_a_slow_model_the_verdict_comes_before_the_strips_colours(clf2, monke
     assert said(second).startswith(said(first))
 
 
+def test_cuts_that_take_too_long_stop_and_say_so(clf2, monkeypatch):
+    monkeypatch.setattr(pace, "MOST_SECONDS", -1)
+    explained = last(clf2, view="cut")
+    n = len(trace(clf2, TEXT).tokens)
+    assert [item["label"] for item in explained.strip["items"]] == [
+        ""
+    ] * n  # what is known is the last one's, which isn't cut
+    assert f"and {n - 1} tokens at the start were not tried" in said(explained)
+
+
 def test_pressing_on_does_not_cut_each_token_again(clf2, monkeypatch):
     read = trace(clf2, TEXT)
     before = labels(list(explain(clf2, read))[-1])
-    monkeypatch.setattr(removed, "cut_each", None)
+    monkeypatch.setattr(removed, "cut_each_steps", None)
     assert labels(list(explain(clf2, read, cut="1"))[-1]) == before
 
 
@@ -443,7 +453,7 @@ def test_equal_verdicts_leave_no_way_back_and_no_shares(clf2, monkeypatch):
 
 
 def test_a_grid_that_takes_long_is_shown_from_the_top_down(clf2, monkeypatch):
-    monkeypatch.setattr(patched, "PARTIAL_SECONDS", -1)
+    monkeypatch.setattr(pace, "PARTIAL_SECONDS", -1)
     pictures = list(explain(clf2, trace(clf2, TEXT), view="patch", at="1", new="me"))
     assert len(pictures) == clf2.n_layer + 1
     for rows, explained in enumerate(pictures, 1):
@@ -455,7 +465,7 @@ def test_a_grid_that_takes_long_is_shown_from_the_top_down(clf2, monkeypatch):
 
 
 def test_a_grid_that_takes_too_long_stops_and_says_so(clf2, monkeypatch):
-    monkeypatch.setattr(patched, "MOST_SECONDS", -1)
+    monkeypatch.setattr(pace, "MOST_SECONDS", -1)
     (explained,) = explain(clf2, trace(clf2, TEXT), view="patch", at="1", new="me", cell="1-1")
     assert f"stops after 1 of {clf2.n_layer + 1} layers" in said(explained)
     assert drawn(explained)[:-1].isnan().all()
@@ -663,7 +673,7 @@ def test_a_soft_prompt_is_shown_and_never_swapped(prompted, view):
 @EVERY_VIEW
 def test_a_view_computes_nothing_for_the_others(clf2, view, monkeypatch):
     for module, name, own in [
-        (removed, "cut_each", "cut"),
+        (removed, "cut_each_steps", "cut"),
         (removed, "cut_attention", "cut"),
         (removed, "ablate_each_head", "ablate"),
         (patched, "patch_grid_rows", "patch"),

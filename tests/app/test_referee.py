@@ -83,6 +83,7 @@ def by_hand(results: dict, *, agreement=None, random: float = 0.1) -> Contest:
         results=results,
         drawn={name: drawn for name in ("comprehensiveness", "sufficiency", "deletion_area", "insertion_area")},
         random_curves=(torch.zeros(3), torch.zeros(3)),
+        random_bands=(torch.zeros(2, 3), torch.zeros(2, 3)),
         agreement=torch.ones(len(results), len(results)) if agreement is None else torch.tensor(agreement),
     )
 
@@ -165,15 +166,28 @@ def test_a_second_look_costs_nothing_and_another_removal_is_another_contest(clf2
     assert len(list(referee.explain(clf2, read, removal="cut"))) == 2
 
 
+def test_on_a_very_long_text_the_cheap_methods_alone_are_tried_and_it_is_said(clf2, monkeypatch):
+    monkeypatch.setattr(referee, "MOST", 5)
+    (only,) = explained(clf2, view="ranking")
+    words = text_of(only.takeaway)
+    assert f"Your text has {len(trace(clf2, TEXT).tokens)} tokens" in words
+    assert f"only {len(referee.CHEAP)} of {len(NAMES)} methods" in words and "up to 5 tokens" in words
+    assert not only.figure.layout.shapes, "no band of random orders"
+
+
 # --- curves and agreement ---
 
 
 @CUT_OR_REPLACE
-def test_curves_draw_the_chosen_method_strong_and_random_orders_dotted(clf2, removal):
+def test_curves_draw_the_chosen_method_strong_and_random_orders_dotted_over_their_band(clf2, removal):
     contest = contest_of(clf2, removal=removal)
     figure = explained(clf2, view="curves", removal=removal, method="ledger")[-1].figure
     deletion, insertion = ([data for data in figure.data if data.yaxis == axis] for axis in ("y", "y2"))
     for lines, name, random in ((deletion, "deletion", 0), (insertion, "insertion", 1)):
+        low, high, *lines = lines
+        for end, side in enumerate((low, high)):
+            assert list(side.y) == pytest.approx(contest.random_bands[random][end].tolist(), abs=1e-5)
+        assert high.fill == "tonexty" and high.fillcolor == LIGHT["line"]
         assert len(lines) == len(METHODS) + 1
         (bold,) = [line for line in lines if line.line.color == LIGHT["ink"]]
         assert bold.name == NAMES["ledger"]
@@ -277,7 +291,7 @@ def test_a_press_on_a_curve_or_beside_the_rows_changes_nothing():
 def test_the_takeaway_names_the_winner_and_everyone_who_does_no_better_than_random(clf2, removal):
     contest = contest_of(clf2, removal=removal)
     text = text_of(explained(clf2, removal=removal)[-1].takeaway)
-    assert text.startswith(f"{judged.capital(NAMES[contest.ranking()[0]])} predicts the model best here.")
+    assert text.startswith(f"In the first test, taking away, {NAMES[contest.ranking()[0]]} does best here: ")
     assert judged.WAYS[removal] in text
     inside = [stem for stem in contest.ranking() if judged.beyond(contest, stem) == (False, False)]
     assert inside, "the fixture has changed"
@@ -367,7 +381,10 @@ def test_what_was_measured_over_many_texts_is_quoted(clf2, monkeypatch):
     monkeypatch.setattr(models, "results", lambda: {"explanations": {clf2.name: entry}})
     results = {B: outcome(0.5, 0.0), A: outcome(0.4, 0.0)}
     text = said(clf2, results)
-    assert "Over 345 held-out sentences occlusion does best: 0.41 on average (95 % interval 0.40 to 0.42)" in text
+    assert (
+        "Over 345 held-out sentences occlusion does best in the first test: 0.41 on average (95 % interval 0.40 to 0.42)"
+        in text
+    )
     assert "random orders 0.10. The winner here, direct writes, has 0.33 there." in text
     assert text.endswith("On average no better than random: raw rollout.")
     assert "The winner here" not in said(clf2, {A: outcome(0.5, 0.0)})

@@ -40,8 +40,10 @@ def test_the_last_checkpoint_is_the_newest_whole_one(tmp_path: Path) -> None:
         (tmp_path / f"checkpoint-{step}").mkdir()
     assert last_checkpoint(tmp_path) is None
     for step in (9, 80):  # 700 was cut short: the state file is written last
-        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text("{}")
+        (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text('{"epoch": 1}')
     assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-80")  # by number, not by name
+    (tmp_path / "checkpoint-700" / "trainer_state.json").write_text('{"epoch": ')  # in the middle of that file
+    assert last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-80")
 
 
 def test_a_folder_is_not_shared_by_runs_with_other_options(tmp_path: Path) -> None:

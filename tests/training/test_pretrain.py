@@ -10,6 +10,7 @@ import pytest
 import torch
 from conftest import tiny_tokenizer
 from safetensors.torch import load_file
+from transformers import PreTrainedTokenizerBase
 
 from gpt2cls_core import load_base
 from gpt2cls_core.errors import DataError, ModelError, OptionError
@@ -79,6 +80,27 @@ def test_a_killed_run_resumes_to_the_same_weights_and_curve(
     assert all(torch.equal(before[name], after[name]) for name in before)
     assert json.loads((killed / "curve.json").read_text()) == curve
     assert (whole.name, cut.name) == ("checkpoint-15", "checkpoint-20")
+
+
+def test_a_kill_while_model_or_tokenizer_is_written_leaves_none(
+    tiny: PretrainOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, run = replace(tiny, tokens=35), Path(tiny.output)
+    save, stop_at = PreTrainedTokenizerBase.save_pretrained, "tokenizer."
+
+    def killed(tokenizer: PreTrainedTokenizerBase, folder: str | Path, **options: object) -> tuple[str, ...]:
+        files = save(tokenizer, folder, **options)
+        if Path(folder).name.startswith(stop_at):
+            raise KeyboardInterrupt
+        return files
+
+    monkeypatch.setattr(PreTrainedTokenizerBase, "save_pretrained", killed)
+    for stop_at in ("tokenizer.", "model."):
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(short)
+        assert not list(run.glob(f"{stop_at}*")) and not (run / stop_at.rstrip(".")).exists()
+    stop_at = "nowhere"
+    assert weights(pretrain(short))
 
 
 def test_a_run_can_be_made_longer_but_not_otherwise_changed(
