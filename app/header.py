@@ -13,6 +13,16 @@ from .prose import sides
 
 QUESTION = "How can one last token know the whole sentence?"
 TITLE = "gpt2cls · " + QUESTION
+WORDS = {
+    "count": "{n} tokens",
+    "count one": "{n} token",
+    "virtual": "{count} after {n_virtual} virtual ones",
+    "cut": "The model reads {n} tokens of a text at once; the first {cut} of yours were cut. Shorten it to have all of it read.",
+    "margin": "margin {margin:+.2f} · P({label}) {probability:.3f}",
+    "probability": "{label} {probability:.3f}",
+    "nothing": "—",
+}
+"""Of the verdict."""
 TERMS_IN_FACTS = ("SST-2", "bag of words")  # of the glossary
 
 
@@ -44,28 +54,22 @@ def verdict_value(trace: Trace) -> dict[str, Any]:
     probabilities = trace.probabilities.tolist()
     n_virtual = trace.encoding.n_virtual
     n = len(trace.tokens) - n_virtual
-    count = f"{n} token{'s' if n > 1 else ''}" + (f" after {n_virtual} virtual ones" if n_virtual else "")
-    cut = (
-        f"The model reads {n} tokens of a text at once; the first {trace.tokens_cut} of yours were cut. "
-        "Shorten it to have all of it read."
-        if trace.tokens_cut
-        else ""
-    )
+    count = WORDS["count" if n > 1 else "count one"].format(n=n)
     if len(trace.labels) == 2:
         margin = float(trace.logits[1] - trace.logits[0])
-        facts = f"margin {margin:+.2f} · P({trace.labels[1]}) {probabilities[1]:.3f}"
+        facts = WORDS["margin"].format(margin=margin, label=trace.labels[1], probability=probabilities[1])
         sign, place = ("positive" if margin > 0 else "negative"), probabilities[1]
     else:
         best = sorted(zip(probabilities, trace.labels, strict=True), reverse=True)[:3]
-        facts = " · ".join(f"{label} {p:.3f}" for p, label in best)
+        facts = " · ".join(WORDS["probability"].format(label=label, probability=p) for p, label in best)
         sign, place = "", None
     return {
         "label": trace.label,
         "sign": sign,
         "place": place,
         "facts": facts,
-        "count": count,
-        "notice": cut,
+        "count": WORDS["virtual"].format(count=count, n_virtual=n_virtual) if n_virtual else count,
+        "notice": WORDS["cut"].format(n=n, cut=trace.tokens_cut) if trace.tokens_cut else "",
         "stale": False,
         "sides": sides(trace.labels),
     }
@@ -73,4 +77,12 @@ def verdict_value(trace: Trace) -> dict[str, Any]:
 
 def unread_value(message: str) -> dict[str, Any]:
     """What it shows of one that could not be."""
-    return {"label": "—", "sign": "", "place": None, "facts": "", "count": "", "notice": message, "stale": True}
+    return {
+        "label": WORDS["nothing"],
+        "sign": "",
+        "place": None,
+        "facts": "",
+        "count": "",
+        "notice": message,
+        "stale": True,
+    }

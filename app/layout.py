@@ -76,12 +76,12 @@ def lay_out(offered: list[str], shape: models.Shape, text: str = FIRST_TEXT) -> 
     return Page(masthead, model, box, examples, share, verdict, nav, frames, Context.root_block.children)
 
 
-def unwired(shape: models.Shape, model: str = "") -> Page:
-    """The page as it is laid out for a model of this shape, not served and not wired."""
+def unwired(shape: models.Shape, *offered: str) -> Page:
+    """The page as it is laid out for models of this shape, not served and not wired."""
 
     async def laid_out() -> Page:
         with gr.Blocks(analytics_enabled=False):
-            return lay_out([model], shape)
+            return lay_out(list(offered) or [""], shape)
 
     # Where no event loop runs, gradio opens some and never closes them; where one does, none can be started: so in a thread.
     with ThreadPoolExecutor(1) as thread:

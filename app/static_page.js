@@ -1,46 +1,11 @@
-// Gives the components' scripts what Gradio gives them on the page: element, props, trigger and watch. SCRIPTS holds the scripts by name.
-async function unpack(id) {
-  const packed = document.getElementById(id).textContent;
-  const bytes = Uint8Array.from(atob(packed), (c) => c.charCodeAt(0));
-  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
-}
-function followTheme() {
-  const asked = new URLSearchParams(window.location.search).get("__theme");
-  const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  const set = () => document.body.classList.toggle("dark", asked ? asked === "dark" : dark.matches);
-  dark.addEventListener("change", set);
-  set();
-}
-followTheme();
-
-window.gpt2clsPlotly = unpack("packed-plotly").then((source) => {
-  const script = document.createElement("script");
-  script.textContent = source;
-  document.head.append(script);
-  return window.Plotly;
-});
-
-const watchers = {}; // by id: what runs when the value changes
-const props = {};
-function mount({ id, script, props: given, value }) {
-  watchers[id] = [];
-  props[id] = { ...given, value };
-  const watch = (_name, act) => watchers[id].push(act);
-  SCRIPTS[script](document.getElementById(id), props[id], () => {}, watch);
-}
-function show(values) {
-  for (const [id, value] of Object.entries(values)) {
-    props[id].value = value;
-    watchers[id].forEach((act) => act());
-  }
-}
-
+// The lesson on one text: shows what was computed, by the view that is chosen. See static_runtime.js for what it uses.
 if (typeof DecompressionStream === "undefined") {
   document.querySelector("main").prepend("This browser is too old to unpack the lesson; any of 2023 or later can.");
 } else {
   unpack("packed-data").then(JSON.parse).then(({ parts, states }) => {
     parts.forEach(mount);
     show(states[""][""]);
+    draw();
     for (const radio of document.querySelectorAll(".radio")) {
       radio.addEventListener("change", (event) => show(states[radio.id][event.target.value]));
     }

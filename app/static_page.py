@@ -1,8 +1,8 @@
 """The page without a server: the layout that `ui.lay_out` makes, as one HTML file that opens from anywhere.
 
 There is no second layout and no second drawing. The tree of Gradio's blocks is walked and written as plain elements with the same
-ids and classes, so that ``theme.css`` fits them; the components' own scripts run on them (``static_page.js`` gives each what Gradio
-would: its element, its props, `watch` and `trigger`); and their values are what the chapters computed.
+ids and classes, so that ``theme.css`` fits them; the components' own scripts run on them (``static_runtime.js`` gives each what
+Gradio would: its element, its props, `watch` and `trigger`); and their values are what the chapters computed.
 
 Values, and plotly.js, are packed (gzip, base64) and unpacked by the browser: a third of the size, and nothing that a person typed
 can become markup.
@@ -60,12 +60,12 @@ class StaticPage:
         if isinstance(block, gr.Markdown):
             return f"<h2>{html.escape(block.value.removeprefix('## '))}</h2>"
         if isinstance(block, gr.Radio) and block in self.kept:
-            return _radio(block)
+            return radio_markup(block)
         if isinstance(block, gr.components.Component):
             return ""
         name = "row" if isinstance(block, gr.Row) else "column"
         inner = "".join(map(self.markup, getattr(block, "children", ())))
-        return f"<div {_attributes(block, name)}>{inner}</div>" if inner or block.elem_id else ""
+        return f"<div {attributes(block, name)}>{inner}</div>" if inner or block.elem_id else ""
 
     def _scripted(self, block: ScriptedHTML) -> str:
         if not block.js_on_load:  # holds something, and shows nothing
@@ -74,16 +74,17 @@ class StaticPage:
         self.scripts[name] = block.js_on_load
         key = block.elem_id or f"part-{len(self.parts)}"
         self.parts.append({"id": key, "script": name, "props": block.props, "value": block.value})
-        return f"<div {_attributes(block, 'html-container', key)}>{block.html_template}</div>"
+        return f"<div {attributes(block, 'html-container', key)}>{block.html_template}</div>"
 
 
-def _attributes(block: gr.blocks.Block, name: str, key: str | None = None) -> str:
+def attributes(block: gr.blocks.Block, name: str, key: str | None = None) -> str:
+    """``id`` and ``class`` of a block's element, as HTML."""
     key = key or block.elem_id
     classes = html.escape(" ".join([name, *block.elem_classes]))
     return (f'id="{html.escape(key)}" ' if key else "") + f'class="{classes}"'
 
 
-def _radio(block: gr.Radio) -> str:
+def radio_markup(block: gr.Radio) -> str:
     """Gradio's structure, as far as the style sheet asks for it."""
     labels = "".join(
         f'<label><input type="radio" name="{html.escape(block.elem_id)}" value="{html.escape(str(value))}"'
@@ -91,7 +92,7 @@ def _radio(block: gr.Radio) -> str:
         for title, value in block.choices
     )
     caption = f'<span data-testid="block-info">{html.escape(block.label)}</span>'
-    return f'<div {_attributes(block, "block radio")} role="radiogroup">{caption}<div class="wrap">{labels}</div></div>'
+    return f'<div {attributes(block, "block radio")} role="radiogroup">{caption}<div class="wrap">{labels}</div></div>'
 
 
 def pack(content: bytes | str) -> str:
@@ -111,18 +112,26 @@ def document(
         states: values by ``elem_id``, by the value of the radio with this ``elem_id``; the state of "" is there from the start.
     """
     data = {"parts": page.parts, "states": states}
-    scripts = ",\n".join(
-        f"{name}: (element, props, trigger, watch) => {{\n{script}\n}}" for name, script in page.scripts.items()
-    )
     fill = {
         "TITLE": html.escape(title),
         "CSS": theme.css(chapters) + (_HERE / "static_page.css").read_text(encoding="utf-8"),
         "BODY": body,
         "DATA": pack(json.dumps(data, ensure_ascii=False, separators=(",", ":"))),
         "PLOTLY": pack(PLOTLY_JS.read_bytes()),
-        "SCRIPTS": scripts,
-        "RUNTIME": (_HERE / "static_page.js").read_text(encoding="utf-8"),
+        "SCRIPTS": script_functions(page),
+        "RUNTIME": "\n".join((_HERE / f"static_{name}.js").read_text(encoding="utf-8") for name in ("runtime", "page")),
     }
-    made = (_HERE / "static_page.html").read_text(encoding="utf-8")
-    head, *rest = made.split("{{")
+    return filled(_HERE / "static_page.html", fill)
+
+
+def script_functions(page: StaticPage) -> str:
+    """The components' scripts as properties of a JavaScript object, by name."""
+    return ",\n".join(
+        f"{name}: (element, props, trigger, watch) => {{\n{script}\n}}" for name, script in page.scripts.items()
+    )
+
+
+def filled(template: Path, fill: Mapping[str, str]) -> str:
+    """A template with every ``{{NAME}}`` replaced; what is put in is not read again."""
+    head, *rest = template.read_text(encoding="utf-8").split("{{")
     return head + "".join(fill[part.partition("}}")[0]] + part.partition("}}")[2] for part in rest)

@@ -22,6 +22,7 @@ PACKAGE = 5  # gpt2cls_core itself, which gathers the methods' names
 LEVELS = {  # of a module and what lies under it; the longest name decides
     "gpt2cls_core.errors": 0,
     "gpt2cls_core.words": 1,
+    "gpt2cls_core.hooks": 1,
     "gpt2cls_core.soft_prompt": 1,
     "gpt2cls_core.weights": 1,
     "gpt2cls_core.encoding": 1,
@@ -36,7 +37,11 @@ LEVELS = {  # of a module and what lies under it; the longest name decides
     "app": 7,  # figures, components, palette and other helpers
     "app.chapters": 8,
     "app.layout": 9,
+    "app.views": 9,
+    "app.stills": 9,
     "app.export": 9,
+    "app.live": 9,
+    "app.asking": 9,
     "app.ui": 9,
     "app.bench": 9,
     "app.main": 10,

@@ -7,29 +7,34 @@ from collections.abc import Iterator
 import gradio as gr
 import torch
 
-from gpt2cls_core import Attribution, Classifier, Trace, agreement, integrated_gradients
+from gpt2cls_core import Attribution, Classifier, Trace, agreement
 
 from .. import models
 from ..components.token_strip import strip_value
 from ..figures.bars import token_bars_figure
-from ..lesson import Run, fill, quoted
+from ..lesson import Run, fill, quoted, word
 from ..models import Shape
+from ..unwanted import go_on
 from .frame import Explained, Frame, render_frame, sides
 
 TITLE = "What mattered"
 BASELINES = [("end-of-text tokens", "eos"), ("no embedding (zero)", "zero"), ("the mean embedding", "mean")]
 UNITS = [("words", "words"), ("tokens", "tokens")]
+NAUGHT = 1e-4  # logits of the delta, which are not told more exactly
 AGREE = 0.8  # correlation of word scores from which on the baselines are said to agree
 
 
 def explain(clf: Classifier, trace: Trace, *, baseline: str = "eos", unit: str = "words") -> Iterator[Explained]:
     """Integrated gradients from one baseline; then how far the other baselines agree."""
-    chosen = integrated_gradients(clf, trace.encoding, baseline=baseline)
-    figure, strip = _picture(chosen, unit)
+    chosen = models.attributed(clf, trace.text, baseline)
+    figure, strip = picture(chosen, unit)
     takeaway = _takeaway(chosen)
     yield Explained(figure, strip, takeaway)
-    others = [integrated_gradients(clf, trace.encoding, baseline=name) for _, name in BASELINES if name != baseline]
-    yield Explained(figure, strip, [*takeaway, (" ", False), *_comparison([chosen, *others]), *_measured(clf)])
+    others = []
+    for name in (name for _, name in BASELINES if name != baseline):
+        go_on()
+        others.append(models.attributed(clf, trace.text, name))
+    yield Explained(figure, strip, [*takeaway, (" ", False), *_comparison([chosen, *others]), *measured_said(clf)])
 
 
 def render(shape: Shape) -> Frame:
@@ -44,18 +49,19 @@ def render(shape: Shape) -> Frame:
     )
 
 
-def _picture(result: Attribution, unit: str) -> tuple[object, dict]:
+def picture(result: Attribution, unit: str) -> tuple[object, dict]:
+    """Figure and strip of words or tokens."""
     texts = [word.text for word in result.words] if unit == "words" else list(result.tokens)
     scores = (result.word_scores if unit == "words" else result.scores).tolist()
     target = result.labels[result.target]
     figure = token_bars_figure(
         texts,
         scores,
-        unit=f"push towards {target} (logits)",
-        alt=f"Integrated gradients for each of {len(texts)} {unit}.",
+        unit=word("attribution", "push", target=target),
+        alt=word("attribution", f"alt {unit}", count=len(texts)),
     )
-    caption = f"How far each {unit[:-1]} moves the margin towards {target}, in logits:"
-    return figure, strip_value(texts, scores, caption=caption, scale="signed", unit=" logits")
+    caption = word("attribution", f"caption {unit}", target=target)
+    return figure, strip_value(texts, scores, caption=caption, scale="signed", unit=" " + word("attribution", "unit"))
 
 
 def _takeaway(result: Attribution) -> list[Run]:
@@ -71,7 +77,7 @@ def _takeaway(result: Attribution) -> list[Run]:
         total=float(result.scores.sum()),
         margin_baseline=result.margin_baseline,
         margin_input=result.margin_input,
-        delta=f"{delta:+.4f}" if abs(delta) >= 1e-4 else "below 0.0001",
+        delta=word("attribution", "delta" if abs(delta) >= NAUGHT else "delta small", delta=delta),
         relative=result.relative_delta,
         n_steps=result.n_steps,
     )
@@ -84,7 +90,7 @@ def _comparison(results: list[Attribution]) -> list[Run]:
     return fill("attribution", "takeaway agree" if lowest >= AGREE else "takeaway disagree", lowest=lowest)
 
 
-def _measured(clf: Classifier) -> list[Run]:
+def measured_said(clf: Classifier) -> list[Run]:
     """What the orders that these scores give were worth over many texts, where that was measured."""
     measured = models.results().get("explanations", {}).get(clf.name)
     if not measured:

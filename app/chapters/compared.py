@@ -138,8 +138,9 @@ def _costs(study: Entry, name: str) -> Table:
     source = ", ".join(study.get("data", ())) or "the train split"
     caption = (
         f"Dots are means over {counted} seed{'s' if most > 1 else ''}{', bars their 95 % interval' if most > 1 else ''}; "
-        f"all learned from the same {most_texts(study):,} labelled texts of {source}. Learning rate and passes (of the head: C) "
-        f"are {search} on held-out texts of the train split. Time is of one processor core."
+        f"all learned from the same {most_texts(study):,} labelled texts of {source}. Passes (how often all texts are gone "
+        f"through) and rate (how far each step goes; of the head alone C, how large its weights may grow) are {search} on held-out "
+        f"texts of the train split. Time is of one processor core.{_other_than_above(study, name)}"
         f"{'' if study.get('complete', True) else ' The study is not finished: more is to come.'}"
     )
     rows = [
@@ -147,7 +148,7 @@ def _costs(study: Entry, name: str) -> Table:
         for regime in order
     ]
     strong = [order.index(name)] if name in order else []
-    return Table(caption, ("", "weights trained", "stored", "training, passes × rate"), rows, strong)  # fmt: skip
+    return Table(caption, ("", "weights trained", "stored", "training"), rows, strong)  # fmt: skip
 
 
 def _trained(row: Entry) -> str:
@@ -176,4 +177,19 @@ def _time(row: Entry) -> str:
     )
     if "passes" not in row:
         return spent
-    return f"{spent}\nC {row['c']:g}" if "c" in row else f"{spent}\n{row['passes']} × {row['learning_rate']:g}"
+    passes = f"{row['passes']}\u00a0pass{'es' if row['passes'] > 1 else ''}"
+    return f"{spent}\nC\u00a0{row['c']:g}" if "c" in row else f"{spent}\n{passes}\nrate\u00a0{row['learning_rate']:g}"
+
+
+def _other_than_above(study: Entry, name: str) -> str:
+    """Why the header says another number of the same name, where it does."""
+    split = first_split(study)
+    above = models.results().get("classifiers", {}).get(name, {}).get("accuracy", {}).get(split)
+    here = study["table"].get(name, {}).get("accuracy", {}).get(split)
+    if not above or not here or f"{above['accuracy']:.1%}" == f"{here['mean']:.1%}":
+        return ""
+    learned = models.classifier(name).card.get("how_trained", "otherwise")
+    return (
+        f" “{title(name)}”, chosen at the top of the page, is not of the study but was trained {learned}: so it is right in "
+        f"{above['accuracy']:.1%} on {split_title(split)}, the study’s in {here['mean']:.1%}. Compare within the study."
+    )

@@ -102,6 +102,8 @@ def render_frame(
             with gr.Column(elem_classes=["card"]):
                 with gr.Row(elem_classes=["options"]):
                     made, buttons = options(), presets()
+                    if "view" in made:
+                        made["view"].elem_id = f"{stem}-view"
                 figure = PlotlyView(elem_id=f"{stem}-figure")
                 listing = TableView(elem_id=f"{stem}-table", elem_classes=["table"]) if table else None
                 strip = TokenStrip(elem_id=f"{stem}-strip", elem_classes=["token-strip"])
@@ -129,13 +131,18 @@ def _way_on(stem: str, lesson: Mapping[str, str], names: Mapping[str, str]) -> N
     """A sentence that leads on, and a button that opens the next chapter; after the last, the first with another text."""
     from . import chapters_in_order  # there, the chapters are imported, which import this module
 
-    chapters = list(chapters_in_order().items())
-    place = [name for name, _ in chapters].index(stem)
-    last = place == len(chapters) - 1
-    opens, title = chapters[0 if last else place + 1]
-    words = "Try another text, from the start" if last else f"Next: {title}"
-    Prose(
-        blocks(lesson.get("next", ""), names),
-        on=(opens, words),
-        lands="text" if last else "title",
-    )
+    on, lands = way_on(stem, chapters_in_order())
+    Prose(blocks(lesson.get("next", ""), names), on=on, lands=lands)
+
+
+def way_on(stem: str, chapters: Mapping[str, str]) -> tuple[tuple[str, str], str]:
+    """Where the button at a chapter's end leads and what it says, and where it lands.
+
+    Args:
+        chapters: titles by stem, in reading order.
+    """
+    stems = list(chapters)
+    if stem == stems[-1]:
+        return (stems[0], "Try another text, from the start"), "text"
+    following = stems[stems.index(stem) + 1]
+    return (following, f"Next: {chapters[following]}"), "title"

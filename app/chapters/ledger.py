@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import gradio as gr
 import torch
 
-from gpt2cls_core import Attribution, Classifier, Ledger, Trace, integrated_gradients, margin_ledger
+from gpt2cls_core import Attribution, Classifier, Ledger, Trace, margin_ledger
 
+from .. import models
 from ..components.token_strip import strip_value
 from ..figures.bars import waterfall_figure
 from ..figures.grid import grid_figure, matrix_figure
@@ -48,7 +49,7 @@ def explain(
     takeaway = _takeaway(ledger)
     yield Explained(figure, strip, takeaway)
     if len(trace.tokens) > 1:
-        attribution = integrated_gradients(clf, trace.encoding)
+        attribution = models.attributed(clf, trace.text, "eos")
         yield Explained(figure, strip, [*takeaway, (" ", False), *_beside(ledger, attribution)])
 
 

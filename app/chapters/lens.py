@@ -11,7 +11,7 @@ from gpt2cls_core import Classifier, LensGrid, NextTokenLens, Trace, class_lens,
 from .. import models
 from ..components.token_strip import strip_value
 from ..figures.grid import grid_figure
-from ..lesson import Run, fill, quoted
+from ..lesson import Run, fill, quoted, word
 from ..models import Shape
 from .frame import Explained, Frame, render_frame
 
@@ -45,14 +45,14 @@ def explain(clf: Classifier, trace: Trace, *, view: str = "head") -> Iterator[Ex
         figure = _words_figure(shown)
     else:
         seen = probe_lens(clf, trace, probes) if view == "probe" and probes else lens
-        figure = _margins_figure(seen)
-        takeaway = [*takeaway, *_measured(clf)]
+        figure = margins_figure(seen)
+        takeaway = [*takeaway, *measured_said(clf)]
     strip = strip_value(
         trace.tokens,
         lens.margins[-1].tolist(),
-        caption="The head’s verdict after each token, as if the text ended there (underlined: it turns):",
+        caption=word("lens", "caption"),
         scale="signed",
-        unit=" logits",
+        unit=" " + word("lens", "unit"),
         marks=lens.flips,
     )
     yield Explained(figure, strip, takeaway)
@@ -63,15 +63,15 @@ def render(shape: Shape) -> Frame:
     return render_frame("lens", shape, lambda: {"view": gr.Radio(VIEWS, value="head", label="Read each cell with")})
 
 
-def _margins_figure(lens: LensGrid) -> object:
+def margins_figure(lens: LensGrid) -> object:
+    """The grid of margins, by head or probe."""
     target = lens.labels[lens.target]
     return grid_figure(
         lens.margins.numpy(),
         lens.tokens,
         scale="signed",
-        unit=f"margin for {target}",
-        alt=f"Margins for {target} in {lens.margins.shape[0]} layers by {len(lens.tokens)} tokens; "
-        f"{lens.margin:+.2f} at the top right, which the head reads.",
+        unit=word("lens", "margins", target=target),
+        alt=word("lens", "alt", target=target, rows=lens.margins.shape[0], n=len(lens.tokens), margin=lens.margin),
     )
 
 
@@ -80,8 +80,8 @@ def _words_figure(lens: NextTokenLens) -> object:
         lens.probabilities[..., 0].numpy(),
         lens.tokens,
         scale="attention",
-        unit="probability of the word",
-        alt="The most probable next token in each cell, and its probability.",
+        unit=word("lens", "probability"),
+        alt=word("lens", "alt next"),
         per_cent=True,
         texts=[[cell[0] for cell in layer] for layer in lens.texts],
     )
@@ -113,7 +113,8 @@ def _next_words(after: NextTokenLens, base: NextTokenLens | None) -> list[Run]:
     return fill("lens", "takeaway next token", after=top(after), before=top(base))
 
 
-def _measured(clf: Classifier) -> list[Run]:
+def measured_said(clf: Classifier) -> list[Run]:
+    """How often both lenses were right over many texts, where that was measured."""
     measured = models.results().get("lens", {}).get(clf.name)
     if not measured:
         return []

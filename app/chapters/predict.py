@@ -8,7 +8,7 @@ from gpt2cls_core import Classifier, HeadProducts, Trace, head_products
 
 from ..components.token_strip import strip_value
 from ..figures.bars import waterfall_figure
-from ..lesson import fill
+from ..lesson import fill, word
 from ..models import Shape
 from .frame import Explained, Frame, render_frame, sides
 
@@ -19,23 +19,15 @@ SHOWN = 16  # products with a bar of their own
 def explain(clf: Classifier, trace: Trace) -> Iterator[Explained]:
     """The margin as its largest products, the rest in one bar, and their sum."""
     result = head_products(clf, trace)
-    names, values = _summands(result)
     products = result.products
     up, down = float(products.clamp(min=0).sum()), float(products.clamp(max=0).sum())
     label = trace.label
-    figure = waterfall_figure(
-        names,
-        values,
-        total="margin",
-        unit="logits",
-        alt=f"Waterfall of the {len(products)} products that add up to the margin {result.margin:+.2f}.",
-    )
     strip = strip_value(
         trace.tokens,
         [None] * (len(trace.tokens) - 1) + [result.margin],
-        caption="Of all these tokens' vectors the head reads the framed one alone:",
+        caption=word("predict", "caption"),
         scale="signed",
-        unit=" logits",
+        unit=" " + word("predict", "unit"),
         limit=4.0,
     )
     takeaway = fill(
@@ -48,10 +40,10 @@ def explain(clf: Classifier, trace: Trace) -> Iterator[Explained]:
         down=down,
         margin=result.margin,
         label=label,
-        largest=values[0],
+        largest=float(products[result.order[0]]),
         half=_products_for_half(result),
     )
-    yield Explained(figure, strip, takeaway)
+    yield Explained(products_figure(result), strip, takeaway)
 
 
 def render(shape: Shape) -> Frame:
@@ -59,14 +51,26 @@ def render(shape: Shape) -> Frame:
     return render_frame("predict", shape)
 
 
+def products_figure(result: HeadProducts) -> object:
+    """The waterfall of the products."""
+    names, values = _summands(result)
+    return waterfall_figure(
+        names,
+        values,
+        total=word("predict", "total"),
+        unit=word("predict", "unit"),
+        alt=word("predict", "alt", d_model=len(result.products), margin=result.margin),
+    )
+
+
 def _summands(result: HeadProducts) -> tuple[list[str], list[float]]:
     """The largest products by name, then the sum of all others."""
     order = result.order.tolist()
     shown, rest = order[:SHOWN], order[SHOWN:]
-    names = [f"number {d}" for d in shown]
+    names = [word("predict", "product", index=d) for d in shown]
     values = [float(result.products[d]) for d in shown]
     if rest:
-        names.append(f"{len(rest)} others")
+        names.append(word("predict", "rest", count=len(rest)))
         values.append(float(result.products[rest].sum()))
     return names, values
 

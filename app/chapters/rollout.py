@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,7 +14,7 @@ from gpt2cls_core import Classifier, GradientRollout, Rollout, Trace, attention_
 from .. import models
 from ..components.token_strip import strip_value
 from ..figures.grid import grid_figure
-from ..lesson import Run, fill, quoted
+from ..lesson import Run, fill, quoted, word
 from ..models import Shape
 from .frame import Explained, Frame, render_frame
 
@@ -31,7 +31,7 @@ SINK = 2  # times an even share of attention, from which on the first token is c
 
 
 @dataclass(frozen=True, eq=False)
-class _Picture:
+class Picture:
     """One view: what the grid shows, and the row of it that the strip repeats."""
 
     grid: torch.Tensor
@@ -54,34 +54,17 @@ def explain(
     """
     rollout = attention_rollout(trace, remove_sink=without_sink)
     gradient = gradient_weighted_rollout(clf, trace)
-    if view == "attention":
-        picture = _attention(trace, head)
-    elif view == "gradient":
-        picture = _gradient(gradient)
-    elif view == "beyond":
-        picture = _beyond(rollout)
-    else:
-        picture = _share(rollout, null=view == "null")
-    rows = len(picture.grid)
-    figure = grid_figure(
-        picture.grid.numpy(),
-        trace.tokens,
-        scale=picture.scale,
-        unit=picture.unit,
-        alt=f"Grid of {rows} layers by {len(trace.tokens)} tokens: {picture.unit}.",
-        limit=picture.limit,
-        per_cent=picture.per_cent,
-        rows=[f"layer {i + 1}" for i in range(rows)] if rows == clf.n_layer else None,
-    )
+    shown = picture(view, trace, rollout, gradient, head)
+    figure = picture_figure(shown, trace.tokens, clf.n_layer)
     strip = strip_value(
         trace.tokens,
-        (picture.row * (100 if picture.per_cent else 1)).tolist(),
-        caption=picture.caption,
-        scale=picture.scale,
-        unit=" %" if picture.per_cent else "",
-        digits=1 if picture.per_cent else 2,
+        (shown.row * (100 if shown.per_cent else 1)).tolist(),
+        caption=shown.caption,
+        scale=shown.scale,
+        unit=" %" if shown.per_cent else "",
+        digits=1 if shown.per_cent else 2,
     )
-    yield Explained(figure, strip, [*_takeaway(trace, rollout, gradient), *_measured(clf)])
+    yield Explained(figure, strip, [*_takeaway(trace, rollout, gradient), *measured_said(clf)])
 
 
 def render(shape: Shape) -> Frame:
@@ -100,31 +83,53 @@ def render(shape: Shape) -> Frame:
     )
 
 
-def _attention(trace: Trace, head: int) -> _Picture:
+def picture(view: str, trace: Trace, rollout: Rollout, gradient: GradientRollout, head: int = 0) -> Picture:
+    """What a view shows."""
+    if view == "attention":
+        return _attention(trace, head)
+    if view == "gradient":
+        return _gradient(gradient)
+    return _beyond(rollout) if view == "beyond" else _share(rollout, null=view == "null")
+
+
+def picture_figure(picture: Picture, tokens: Sequence[str], n_layer: int) -> object:
+    """The grid of one view."""
+    rows = len(picture.grid)
+    return grid_figure(
+        picture.grid.numpy(),
+        tokens,
+        scale=picture.scale,
+        unit=picture.unit,
+        alt=word("rollout", "alt", rows=rows, n=len(tokens), unit=picture.unit),
+        limit=picture.limit,
+        per_cent=picture.per_cent,
+        rows=[f"layer {i + 1}" for i in range(rows)] if rows == n_layer else None,
+    )
+
+
+def _attention(trace: Trace, head: int) -> Picture:
     rows = trace.attention[:, :, -1]  # (layer, head, key)
     grid = rows[:, head - 1] if head else rows.mean(1)
-    who = f"head {head} of each layer" if head else "all heads"
-    caption = f"Where the last token looks with {who}, on average over the layers:"
-    return _Picture(grid, grid.mean(0), "attention", "attention", caption)
+    caption = word("rollout", "caption attention head" if head else "caption attention", head=head)
+    return Picture(grid, grid.mean(0), "attention", word("rollout", "attention"), caption)
 
 
-def _gradient(gradient: GradientRollout) -> _Picture:
-    target = gradient.labels[gradient.target]
-    caption = f"Paths that raise the margin for {target}, by the token where they start:"
-    return _Picture(gradient.flow, gradient.flow[0], "attention", "relevance", caption, _below_top(gradient.flow))
+def _gradient(gradient: GradientRollout) -> Picture:
+    caption = word("rollout", "caption gradient", target=gradient.labels[gradient.target])
+    unit = word("rollout", "gradient")
+    return Picture(gradient.flow, gradient.flow[0], "attention", unit, caption, _below_top(gradient.flow))
 
 
-def _beyond(rollout: Rollout) -> _Picture:
+def _beyond(rollout: Rollout) -> Picture:
     grid = rollout.flow - rollout.null_flow
-    caption = "Carried to the last vector beyond what the architecture gives anyway:"
-    return _Picture(grid, grid[0], "more-or-less", "beyond the architecture", caption, per_cent=True)
+    unit, caption = word("rollout", "beyond"), word("rollout", "caption beyond")
+    return Picture(grid, grid[0], "more-or-less", unit, caption, per_cent=True)
 
 
-def _share(rollout: Rollout, *, null: bool) -> _Picture:
+def _share(rollout: Rollout, *, null: bool) -> Picture:
     grid = rollout.null_flow if null else rollout.flow
-    source = "if attention had learned nothing" if null else "as the model attends"
-    caption = f"Share of the last vector that may come from each token, {source}:"
-    return _Picture(grid, grid[0], "attention", "share", caption, _below_top(grid), per_cent=True)
+    caption = word("rollout", "caption null" if null else "caption raw")
+    return Picture(grid, grid[0], "attention", word("rollout", "share"), caption, _below_top(grid), per_cent=True)
 
 
 def _below_top(grid: torch.Tensor) -> float:
@@ -158,7 +163,7 @@ def _takeaway(trace: Trace, rollout: Rollout, gradient: GradientRollout) -> list
     )
 
 
-def _measured(clf: Classifier) -> list[Run]:
+def measured_said(clf: Classifier) -> list[Run]:
     """What the orders that rollout gives were worth over many texts, where that was measured."""
     measured = models.results().get("explanations", {}).get(clf.name)
     if not measured:

@@ -23,6 +23,7 @@ from gpt2cls_core import (
 from ..components.token_strip import strip_value
 from ..figures.traps import Shift, shifts_figure
 from ..lesson import Run, fill
+from ..unwanted import go_on
 from .frame import Explained, sides
 
 ROWS: tuple[tuple[str, dict[str, str]], ...] = (  # of the view of all: a name, and the options that show it alone
@@ -48,6 +49,7 @@ def explain_all(clf: Classifier, trace: Trace, n_pad: int, n_cut: int) -> Iterat
     strip = own_strip(clf, trace)
     for places in (short, long):
         for place in places:
+            go_on()
             options = {**chosen, **ROWS[place][1]}
             try:
                 made[place] = spring(clf, trace, options.pop("view"), **options)

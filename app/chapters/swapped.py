@@ -13,7 +13,7 @@ from gpt2cls_core.lens import head_logits
 from .. import models
 from ..components.token_strip import strip_value
 from ..figures.grid import grid_figure
-from ..lesson import Run, fill, quoted
+from ..lesson import Run, fill, quoted, word
 from ..swaps import Swap, counterparts, make_swap, word_at
 from .frame import Explained
 
@@ -30,7 +30,7 @@ def explain_swap(clf: Classifier, trace: Trace, at: str, new: str) -> Iterator[E
         yield unswapped(clf, trace, str(error))
         return
     moves = _moved_margins(clf, trace, other)
-    alt = f"How far the swap moves the margin in every cell; at the top right by {float(moves[-1, -1]):+.2f}."
+    alt = word("interventions", "alt swap", change=float(moves[-1, -1]))
     figure = moves_figure(moves, other.tokens, alt)
     yield Explained(figure, swap_strip(moves[-1], trace, other, swap), _said(clf, trace, other, swap, new))
 
@@ -45,7 +45,7 @@ def explain_elsewhere(clf: Classifier, trace: Trace, at: str, new: str, read: st
     read = read if read in places else "first"
     start, middle, end = _columns(trace)
     columns = {"first": (start, start), "middle": (middle, middle), "mean": (start, end), "last": (end, end)}[read]
-    alt = f"Margins in every cell; read at the framed place the margin is {places[read].margin_after:+.2f}."
+    alt = word("interventions", "alt elsewhere", margin=places[read].margin_after)
     figure = lens_figure(clf, trace, alt, read=columns)
     labels = {f"{name}_label": effect.label_after for name, effect in places.items()}
     margins = {name: effect.margin_after for name, effect in places.items()}
@@ -76,9 +76,9 @@ def second_text(clf: Classifier, trace: Trace, at: str, new: str) -> tuple[Swap,
 def unswapped(clf: Classifier, trace: Trace, problem: str) -> Explained:
     """The text as it is, and why nothing is swapped in it."""
     keys = [trace.words[word_at(trace.encoding, i)].start for i in range(len(trace.tokens))]
-    nothing = [None] * len(trace.tokens)
-    strip = strip_value(trace.tokens, nothing, caption="Press a word to swap it:", scale="plain", keys=keys)
-    figure = lens_figure(clf, trace, "Margins in every cell; nothing is swapped.")
+    nothing, caption = [None] * len(trace.tokens), word("interventions", "caption unswapped")
+    strip = strip_value(trace.tokens, nothing, caption=caption, scale="plain", keys=keys)
+    figure = lens_figure(clf, trace, word("interventions", "alt unswapped"))
     return Explained(figure, strip, fill("interventions", "takeaway unswapped", problem=problem))
 
 
@@ -92,9 +92,9 @@ def swap_strip(
     return strip_value(
         other.tokens,
         scores,
-        caption=caption or "How far the swap moves the verdict read at each token (press another word to swap it):",
+        caption=caption or word("interventions", "caption swap"),
         scale="signed",
-        unit=" logits",
+        unit=" " + word("interventions", "unit"),
         limit=max([PALE, *(abs(score) for score in scores if score is not None)]),
         marks=[i for i, key in enumerate(keys) if key == swap.word.start],
         keys=keys,
@@ -105,14 +105,14 @@ def swap_strip(
 def moves_figure(moves: torch.Tensor, tokens: tuple[str, ...], alt: str) -> Any:  # noqa: ANN401 - a plotly Figure
     """The grid of changes of the margin [layer+1 pos]."""
     limit = max(PALE, float(moves.nan_to_num().abs().max()))
-    unit = "change of the margin"
+    unit = word("interventions", "change")
     return grid_figure(moves.numpy(), tokens, scale="signed", unit=unit, alt=alt, limit=limit, from_the_right=True)
 
 
 def lens_figure(clf: Classifier, trace: Trace, alt: str, **options: Any) -> Any:  # noqa: ANN401 - a plotly Figure
     """The grid of margins, as in `lens`."""
     lens = class_lens(clf, trace)
-    unit = f"margin for {lens.labels[lens.target]}"
+    unit = word("lens", "margins", target=lens.labels[lens.target])
     return grid_figure(lens.margins.numpy(), trace.tokens, scale="signed", unit=unit, alt=alt, **options)
 
 
@@ -136,7 +136,7 @@ def measured(clf: Classifier) -> dict[str, Any]:
 
 def moved(change: float) -> str:
     """A change in two digits, or the fact that there is none at all."""
-    return "exactly 0.0" if change == 0 else f"{change:+.2f}"
+    return word("interventions", "exactly" if change == 0 else "move", change=change)
 
 
 def _moved_margins(clf: Classifier, before: Trace, after: Trace) -> torch.Tensor:

@@ -149,8 +149,8 @@ def _takeaway(trap: Trap, name: str) -> list[Run]:
         label=trap.label_right,
         label_wrong=trap.label_wrong,
         last=quoted(trap.tokens[trap.read]),
-        mistake=f"\n{trap.mistake}\n",  # a line of its own
-        remedy=f"\n{trap.remedy}",
+        mistake=trap.mistake,
+        remedy=trap.remedy,
     )
 
 

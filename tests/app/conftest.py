@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 from browsing import wait_until_read
+from chromium import running_chromium
 from serving import Server, serving
-
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 @dataclass
@@ -44,25 +41,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[object]:
-    """A headless Chromium that can reach this machine only; no browser is a failure in CI, and elsewhere a reason to skip."""
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        _no_browser("Playwright for Python is not installed: pip install playwright")
-    if not CHROMIUM.exists():
-        _no_browser(f"{CHROMIUM} does not exist: apt-get install chromium")
-    arguments = ["--no-sandbox", "--disable-background-networking", "--disable-gpu"]
-    only_here = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*arguments, only_here])
+    with running_chromium() as browser:
         yield browser
-        browser.close()
-
-
-def _no_browser(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="module")

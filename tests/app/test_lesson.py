@@ -12,7 +12,7 @@ from app import glossary, lesson
 from app.chapters import CHAPTERS, stem
 from app.glossary import read_glossary, term_id
 from app.header import TERMS_IN_FACTS
-from app.lesson import fill, quoted, read_lesson
+from app.lesson import fill, quoted, read_lesson, read_words, word
 from app.prose import blocks, question, terms
 
 SIDES = {"negative": "negative", "positive": "positive"}
@@ -26,12 +26,15 @@ def made_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A lesson of our own under the name that it returns."""
     monkeypatch.setattr(lesson, "LESSONS", tmp_path)
     read_lesson.cache_clear()
+    read_words.cache_clear()
     (tmp_path / "made_up.md").write_text(
-        "# A *title*\n\n## Question\nWhy?\n\n## Takeaway\n**{token}** has\n{score:+.2f} and {token}.\n\n"
+        "# A *title*\n\n## Question\nWhy?\n\n## Words\n- unit: logits\n- alt: {token}: {score:+.2f}\n\n"
+        "## Takeaway\n**{token}** has\n{score:+.2f} and {token}.\n\n"
         "## Takeaway more\nMore **strong** words.\n"
     )
     yield "made_up"
     read_lesson.cache_clear()
+    read_words.cache_clear()
 
 
 # --- every lesson ---
@@ -52,8 +55,12 @@ def test_a_lesson_has_a_takeaway(chapter):
 def test_a_lesson_has_no_section_that_is_never_shown(chapter):
     files = Path(inspect.getfile(chapter)).parent.glob("*.py")  # a chapter may have its views in files of their own
     source = "".join(file.read_text(encoding="utf-8") for file in files)
-    always = {"title", *PROSE}
+    always = {"title", "words", *PROSE}
     assert [name for name in read_lesson(stem(chapter)) if name not in always and f'"{name}"' not in source] == []
+    if "words" in read_lesson(stem(chapter)):
+        chosen = ("words", "tokens", "every", "direct")  # the value of an option ends the name
+        named = [re.sub(rf" (?:{'|'.join(chosen)})$", " {", name) for name in read_words(stem(chapter))]
+        assert [name for name in named if not re.search(rf"""["']{name}""", source)] == []
 
 
 @EVERY_CHAPTER
@@ -153,6 +160,12 @@ def test_filling_gives_plain_and_strong_runs_on_one_line(made_up):
 def test_takeaways_follow_each_other_after_a_blank(made_up):
     runs = fill(made_up, "takeaway", "takeaway more", token="a", score=0.0)
     assert "".join(text for text, _ in runs) == "a has +0.00 and a. More strong words."
+
+
+def test_words_are_short_templates_by_name(made_up):
+    assert read_words(made_up) == {"unit": "logits", "alt": "{token}: {score:+.2f}"}
+    assert word(made_up, "unit") == "logits"
+    assert word(made_up, "alt", token="{x}: <b>", score=1.5) == "{x}: <b>: +1.50"
 
 
 @pytest.mark.parametrize("token", HOSTILE)

@@ -48,6 +48,12 @@ def test_words_can_be_read(palette, colour, ground):
 
 
 @PALETTES
+@pytest.mark.parametrize("colour", ["ink", "mute", "negative", "positive"])
+def test_words_of_a_question_can_be_read_on_its_ground(palette, colour):
+    assert contrast(channels(palette[colour]), channels(palette["soft"])) >= READABLE
+
+
+@PALETTES
 @pytest.mark.parametrize("colour", ["negative", "positive", "attention", "less", "read", "frozen"])
 def test_what_is_painted_stands_out_from_an_empty_cell(palette, colour):
     assert contrast(channels(palette[colour]), channels(palette["zero"])) >= DISCERNIBLE
@@ -87,15 +93,20 @@ def test_css_knows_every_colour():
     assert css_variables({"ink": "#123456", "bg": "#abcdef"}) == "--c-ink:#123456;--c-bg:#abcdef;"
 
 
+def written(kind: str) -> list[Path]:
+    """The app's own files of a kind, without installed packages."""
+    return [file for file in APP.rglob(f"*.{kind}") if "node_modules" not in file.parts]
+
+
 def test_style_and_scripts_use_only_colours_of_the_palette():
     sheet = (APP / "theme.css").read_text(encoding="utf-8")
     assert set(re.findall(r"var\(--c-([\w-]+)\)", sheet)) <= LIGHT.keys()
-    for file in [APP / "theme.css", *APP.rglob("*.js")]:
+    for file in [APP / "theme.css", *written("js")]:
         assert re.findall(r"#[0-9a-fA-F]{6}\b|rgba?\(", file.read_text(encoding="utf-8")) == [], file
 
 
 def test_style_scripts_and_lessons_name_no_other_host():
-    files = [*APP.rglob("*.css"), *APP.rglob("*.js"), *APP.rglob("*.md")]
+    files = [*written("css"), *written("js"), *written("md")]
     assert len(files) > 5
     for file in files:
         assert re.findall(r"https?://|//\w+\.\w+|@import", file.read_text(encoding="utf-8")) == [], file
