@@ -15,7 +15,7 @@ LIGHT = {
     "ink": "#1c2230",
     "mute": "#5d6471",
     "zero": "#f6f4ee",
-    "negative": "#b8540f",
+    "negative": "#b3510e",
     "positive": "#2166c4",
     "attention": "#6a4fb6",
     "less": "#6b7a76",

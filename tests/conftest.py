@@ -113,3 +113,16 @@ def edit_config(folder: Path, **changes: object) -> None:
     """Change a saved model's config.json."""
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Where several workers share the tests out, a file stays with one; so do all of the live lesson's, which is built once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return "live" if "/live/" in file else file
+
+    return ByFile(config, log)

@@ -1,6 +1,8 @@
 // element: this component's node · props.value: {data, layout, frames} · props.source: where plotly.js is · props.dark_of: light → dark colour
+// props.still_width: of a saved picture
 const scroll = element.querySelector(".plot-scroll");
 const plot = element.querySelector(".plot");
+const saving = element.querySelector(".save-figure");
 const root = (window.gradio_config && window.gradio_config.root) || "";
 
 // One copy of plotly.js a page; our own reference, because gr.Plot overwrites window.Plotly.
@@ -13,13 +15,15 @@ window.gpt2clsPlotly ??= new Promise((resolve, reject) => {
 });
 
 const isDark = () => document.body.classList.contains("dark");
-function recolour(node) {
-  if (typeof node === "string") return props.dark_of[node] ?? node;
-  if (Array.isArray(node)) return node.map(recolour);
-  if (node && typeof node === "object") return Object.fromEntries(Object.entries(node).map(([k, v]) => [k, recolour(v)]));
-  return node;
+const lightOf = Object.fromEntries(Object.entries(props.dark_of).map(([light, dark]) => [dark, light]));
+function recolour(node, colours) {
+  if (typeof node === "string") return colours[node] ?? node;
+  if (Array.isArray(node)) return node.map((each) => recolour(each, colours));
+  if (ArrayBuffer.isView(node) || !node || typeof node !== "object") return node;
+  return Object.fromEntries(Object.entries(node).map(([k, v]) => [k, recolour(v, colours)]));
 }
 
+let drawn = null; // the figure that is seen
 let drawnWidth = 0;
 let drawnFromTheRight = false;
 let drawnDark = null;
@@ -30,12 +34,14 @@ async function draw() {
   if (!figure || !figure.layout) { // purged, because Plotly would go on with nodes that are gone
     if (plot.data) Plotly.purge(plot);
     plot.removeAttribute("aria-label");
+    saving.hidden = true;
+    drawn = figure;
     return;
   }
-  if (!scroll.clientWidth) return; // hidden
+  if (!scroll.clientWidth) return; // hidden: drawn when it is shown
   const meta = figure.layout.meta || {};
   const width = Math.max(scroll.clientWidth, meta.min_width || 0);
-  const coloured = isDark() ? recolour(figure) : figure;
+  const coloured = isDark() ? recolour(figure, props.dark_of) : figure;
   const layout = { ...coloured.layout, width, autosize: false };
   const first = !plot.data;
   if (plot._transitionData?._frames?.length) await Plotly.animate(plot, [], { mode: "immediate" }); // what still plays is old
@@ -54,12 +60,31 @@ async function draw() {
   const fromTheRight = Boolean(meta.from_the_right);
   if (fromTheRight && (drawnWidth !== width || !drawnFromTheRight)) scroll.scrollLeft = scroll.scrollWidth;
   drawnFromTheRight = fromTheRight;
+  drawn = figure;
   drawnWidth = width;
   drawnDark = isDark();
+  saving.hidden = false;
 }
 
+// The picture as it stands, by chapter and view, for a slide: in light colours, on a ground, without slider and play button (stills.py).
+async function save(format) {
+  const Plotly = await window.gpt2clsPlotly;
+  const shown = structuredClone({ data: plot.data, layout: plot.layout });
+  const { data, layout } = drawnDark ? recolour(shown, lightOf) : shown;
+  const { min_width = 0, controls = 0 } = layout.meta;
+  const size = { width: Math.max(props.still_width, min_width), height: layout.height - controls };
+  const margin = { ...layout.margin, b: layout.margin.b - controls };
+  const chapter = element.closest(".chapter").id.replace("chapter-", "");
+  const view = document.querySelector(`#${chapter}-view input:checked`)?.value;
+  await Plotly.downloadImage(
+    { data, layout: { ...layout, ...size, margin, paper_bgcolor: props.ground, sliders: [], updatemenus: [] } },
+    { format, ...size, scale: 2, filename: [chapter, view].filter(Boolean).join("-") },
+  );
+}
+for (const button of saving.querySelectorAll("button")) button.onclick = () => save(button.dataset.format);
+
 watch("value", draw);
-new ResizeObserver(() => { if (scroll.clientWidth && scroll.clientWidth !== drawnWidth) draw(); }).observe(scroll);
+new ResizeObserver(() => { if (scroll.clientWidth && (scroll.clientWidth !== drawnWidth || drawn !== props.value)) draw(); }).observe(scroll);
 new MutationObserver(() => { if (drawnDark !== null && drawnDark !== isDark()) draw(); })
   .observe(document.body, { attributes: true, attributeFilter: ["class"] });
 draw();

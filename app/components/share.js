@@ -1,7 +1,9 @@
-// props.value: {file, document} to save, or {problem}; see share.py
+// props.value: {done, of} chapters, then {file, document} to save, or {problem}; see share.py
 const [link, code, file, whole, said] = [".link", ".code", ".file", ".whole", ".said"].map((part) => element.querySelector(part));
 const root = (window.gradio_config && window.gradio_config.root) || window.location.origin + window.location.pathname.replace(/\/$/, "");
 const words = file.textContent;
+const MOST_SECONDS = 120; // that one chapter may take, the queue included
+let waiting = 0;
 
 function tell(what) {
   said.textContent = what;
@@ -30,9 +32,21 @@ file.onclick = () => {
   const box = document.querySelector("#text textarea");
   if (asked.trim() && box && !box.value.startsWith(asked)) return tell("One moment, the link is still being read.");
   file.disabled = true;
-  file.textContent = "writing…";
-  trigger("save", {});
+  props.value = null; // or the same problem twice would be no news
+  write({ done: 0 });
 };
+function write({ done, of }) {
+  file.textContent = of ? `writing ${Math.min(done + 1, of)} of ${of}…` : "writing…";
+  trigger("save", { done });
+  clearTimeout(waiting);
+  waiting = setTimeout(() => finish("No answer: please try again."), MOST_SECONDS * 1000);
+}
+function finish(what) {
+  clearTimeout(waiting);
+  file.disabled = false;
+  file.textContent = words;
+  if (what) tell(what);
+}
 whole.onpointerdown = whole.onfocus = () => {
   const address = new URL(window.location.href);
   address.searchParams.delete("embed");
@@ -41,10 +55,10 @@ whole.onpointerdown = whole.onfocus = () => {
 whole.onfocus();
 watch("value", () => {
   const value = props.value;
-  if (!value) return;
-  file.disabled = false;
-  file.textContent = words;
-  if (value.problem) return tell(value.problem);
+  if (!value || !file.disabled) return;
+  if (value.of) return write(value);
+  finish(value.problem);
+  if (value.problem) return;
   const address = URL.createObjectURL(new Blob([value.document], { type: "text/html" }));
   const saved = document.createElement("a");
   saved.href = address;

@@ -8,8 +8,9 @@ from .base import ScriptedHTML
 
 
 class Share(ScriptedHTML):
-    """Link and code are copied in the browser. For a file ``save`` is triggered; the answer is the component's value:
-    ``{"file": its name, "document": what is in it}``, or ``{"problem": why there is none}``.
+    """Link and code are copied in the browser. For a file ``save`` is triggered with the number of chapters ``done``, from 0 on;
+    the answer is the component's value: ``{"done": one more, "of": all}``, upon which the next is asked for, and at last
+    ``{"file": its name, "document": what is in it}``; or ``{"problem": why there is none}``.
 
     In an embedded chapter a link to the whole lesson stands here instead.
     """

@@ -8,7 +8,7 @@ from .base import ScriptedHTML
 
 
 class Takeaway(ScriptedHTML):
-    """Shows ``[[text, strong], …]``, as `app.lesson.fill` makes them.
+    """Shows ``[[text, strong], …]``, as `app.lesson.fill` makes them; code on a line of its own.
 
     While the chapter's `Quiz` is open, a cover stands here instead, and screen readers find the cover alone too.
     """

@@ -57,7 +57,7 @@ def cloud_figure(
     x = _range(np.append(coordinates[..., 0], own[:, 0]))
     y = _range(np.append(coordinates[..., 1], own[:, 1]))
     figure.update_layout(
-        base_layout(height=460, alt=alt),
+        base_layout(height=460, alt=alt, controls=66),
         margin={"l": 46, "r": 14, "t": 54, "b": 120},
         xaxis=_axis(f"← {plain(sides[0])} · margin · {plain(sides[1])} →", x, zero=True),
         yaxis=_axis("largest other difference", y, zero=False),

@@ -21,6 +21,7 @@ from .style import (
     token_width,
 )
 
+FINE = 0.05  # largest value up to which the colour bar's per cents have a digit after the point
 Scale = Literal["signed", "attention", "more-or-less"]
 _SCALES = {"signed": SIGNED, "attention": ATTENTION, "more-or-less": MORE_OR_LESS}
 
@@ -37,7 +38,7 @@ def grid_figure(
     rows: Sequence[str] | None = None,
     texts: Sequence[Sequence[str]] | None = None,
     read: tuple[int, int] | None = None,
-    from_the_right: bool = False,
+    from_the_right: bool | None = None,
 ) -> go.Figure:
     """The grid painted with one number per cell.
 
@@ -49,12 +50,13 @@ def grid_figure(
         per_cent: show the numbers as per cent.
         texts: [layer+1][pos] a word to write into each cell.
         read: the first and the last column that the head reads; None takes the last token.
-        from_the_right: where the figure must scroll sideways, show its right end first.
+        from_the_right: where the figure must scroll sideways, show its right end first; None where what the head reads is there.
     """
     values = np.asarray(values, np.float32)
     unit = plain(unit, 60)  # may name a foreign model's label
     layers = rows or ["embed", *(f"layer {i}" for i in range(1, len(values)))]
     limit = limit or float(np.nanmax(np.abs(values), initial=0)) or 1.0
+    first, last = read or (len(tokens) - 1, len(tokens) - 1)
     shown = ".1%" if per_cent else ".2f"
     figure = go.Figure(
         go.Heatmap(
@@ -78,7 +80,7 @@ def grid_figure(
                 "outlinewidth": 0,
                 "title": {"text": unit, "side": "right", "font": {"size": 11}},
                 "tickfont": {"size": 11},
-                "tickformat": (".0%" if limit > 0.05 else ".1%") if per_cent else "",
+                "tickformat": (".0%" if limit > FINE else ".1%") if per_cent else "",
                 "nticks": 5,
             },
         )
@@ -88,7 +90,7 @@ def grid_figure(
             height=90 + 34 * len(layers),
             alt=alt,
             min_width=150 + 44 * len(tokens) if texts else token_width(tokens),
-            from_the_right=from_the_right,
+            from_the_right=last >= len(tokens) / 2 if from_the_right is None else from_the_right,
         ),
         xaxis=token_axis(tokens),
         yaxis={
@@ -102,7 +104,6 @@ def grid_figure(
             "tickcolor": LIGHT["line"],
         },
     )
-    first, last = read or (len(tokens) - 1, len(tokens) - 1)
     read_by_the_head(figure, x0=first, x1=last, y0=len(layers) - 1.5, y1=len(layers) - 0.5)
     return figure
 

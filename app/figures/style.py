@@ -12,23 +12,24 @@ SIGNED = [[0.0, LIGHT["negative"]], [0.5, LIGHT["zero"]], [1.0, LIGHT["positive"
 ATTENTION = [[0.0, LIGHT["zero"]], [1.0, LIGHT["attention"]]]
 MORE_OR_LESS = [[0.0, LIGHT["less"]], [0.5, LIGHT["zero"]], [1.0, LIGHT["attention"]]]
 CLEAR = "rgba(0,0,0,0)"
-_VISIBLE = {"\n": "⏎", "\t": "⇥", "\u200d": "ZWJ", "\ufe0f": "VS"}
+VISIBLE = {"\n": "⏎", "\t": "⇥", "\u200d": "ZWJ", "\ufe0f": "VS"}
 
 
 def plain(text: str, most: int = 14) -> str:
     """A label that Plotly shows as it is: no tags, no entities, no control characters, no line that pushes the plot away."""
-    text = "".join(_VISIBLE.get(c, c if c >= " " else "·") for c in text.strip(" ")) or "␣"
+    text = "".join(VISIBLE.get(c, c if c >= " " else "·") for c in text.strip(" ")) or "␣"
     text = text if len(text) <= most else text[: most - 1] + "…"
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def base_layout(*, height: int, alt: str, min_width: int = 0, from_the_right: bool = False) -> dict:
+def base_layout(*, height: int, alt: str, min_width: int = 0, from_the_right: bool = False, controls: int = 0) -> dict:
     """Layout without background, title or drag.
 
     Args:
         alt: read out by screen readers.
         min_width: in pixels; on a narrower page the figure scrolls sideways.
         from_the_right: then show its right end first, where the head reads.
+        controls: height in pixels of the slider below it, which a picture for slides leaves out.
     """
     return {
         "height": height,
@@ -39,7 +40,7 @@ def base_layout(*, height: int, alt: str, min_width: int = 0, from_the_right: bo
         "hoverlabel": {"bgcolor": LIGHT["card"], "font": {"color": LIGHT["ink"]}, "bordercolor": LIGHT["line"]},
         "showlegend": False,
         "dragmode": False,
-        "meta": {"alt": alt, "min_width": min_width, "from_the_right": from_the_right},
+        "meta": {"alt": alt, "min_width": min_width, "from_the_right": from_the_right, "controls": controls},
     }
 
 

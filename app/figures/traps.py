@@ -92,15 +92,21 @@ def shifts_figure(shifts: Sequence[Shift], *, sides: tuple[str, str], alt: str) 
             _points(drawn, [s.wrong for _, s in drawn], colours, colours, "by the mistake"),
         ]
     )
-    for place, shift in enumerate(shifts):
-        _say(figure, place, shift)
-        if place:
-            figure.add_shape(
-                type="line", x0=0, x1=1, xref="paper", y0=place - ABOVE, y1=place - ABOVE, layer="below",
-                line={"color": LIGHT["line"], "width": 1},
-            )  # fmt: skip
+    between = [
+        dict(
+            type="line", x0=0, x1=1, xref="paper", y0=place - ABOVE, y1=place - ABOVE, layer="below",
+            line={"color": LIGHT["line"], "width": 1},
+        )
+        for place in range(1, len(shifts))
+    ]  # fmt: skip
+    key = dict(
+        x=0, y=1, xref="paper", yref="paper", yshift=24, xanchor="left", yanchor="top", showarrow=False,
+        text="○ read rightly  ● by mistake · press a row to open it", font={"size": 11, "color": LIGHT["mute"]},
+    )  # fmt: skip
     figure.update_layout(
         base_layout(height=96 + ROW * len(shifts), alt=alt),
+        shapes=between,  # all at once: plotly checks those that are there anew at each one that is added
+        annotations=[*(words for place, shift in enumerate(shifts) for words in _say(place, shift)), key],
         margin={"l": 10, "r": 14, "t": 30, "b": 48},
         xaxis={
             "title": {"text": f"← {plain(sides[0], 24)}   margin   {plain(sides[1], 24)} →", "font": {"size": 12}},
@@ -115,10 +121,6 @@ def shifts_figure(shifts: Sequence[Shift], *, sides: tuple[str, str], alt: str) 
         hoverdistance=ROW,
         yaxis={"range": [len(shifts) - ABOVE, -ABOVE], "visible": False, "fixedrange": True},
     )
-    figure.add_annotation(
-        x=0, y=1, xref="paper", yref="paper", yshift=24, xanchor="left", yanchor="top", showarrow=False,
-        text="○ read rightly  ● by mistake · press a row to open it", font={"size": 11, "color": LIGHT["mute"]},
-    )  # fmt: skip
     return figure
 
 
@@ -135,18 +137,20 @@ def _points(
     )
 
 
-def _say(figure: go.Figure, place: int, shift: Shift) -> None:
+def _say(place: int, shift: Shift) -> list[dict]:
     """The name above a row's left end, and its numbers above the right one."""
     numbers = shift.instead or f"{'turns  ' * shift.turns}{shift.right:+.2f} → {shift.wrong:+.2f}"
     ink = LIGHT["ink"] if shift.turns else LIGHT["mute"]
-    for x, anchor, words, colour, weight in (
-        (0, "left", plain(shift.name, 40), LIGHT["mute"] if shift.instead else LIGHT["ink"], 400),
-        (1, "right", plain(numbers, 60), ink, 700 if shift.turns else 400),
-    ):
-        figure.add_annotation(
+    return [
+        dict(
             x=x, y=place - 0.2, xref="paper", yref="y", xanchor=anchor, yanchor="bottom", showarrow=False,
             text=words, font={"size": 12, "color": colour, "weight": weight}, bgcolor=LIGHT["card"], borderpad=0,
-        )  # fmt: skip
+        )
+        for x, anchor, words, colour, weight in (
+            (0, "left", plain(shift.name, 40), LIGHT["mute"] if shift.instead else LIGHT["ink"], 400),
+            (1, "right", plain(numbers, 60), ink, 700 if shift.turns else 400),
+        )
+    ]  # fmt: skip
 
 
 def _range(values: Sequence[float]) -> list[float]:

@@ -6,16 +6,21 @@ import base64
 import gzip
 import json
 import re
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from browsing import drawn, eventually, expected_verdict, explained, go_to, strip, takeaway, verdict, words
+from browsing import drawn, eventually, expected_verdict, explained, go_to, strip, takeaway, verdict, words, write
 
 from app import export
-from app.chapters import CHAPTERS, lens, predict, rollout, stem
+from app import stills as app_stills
+from app.chapters import CHAPTERS, geometry, lens, predict, rollout, stem
+from app.chapters.frame import Explained
 from app.export import lesson_html
+from app.figures.style import note_figure
+from app.palette import DARK, LIGHT
 from gpt2cls_core import Classifier, OptionError, TextError, load_classifier
 
 TEXT = "Not a good film, but I liked the ending."
@@ -99,6 +104,66 @@ def test_the_command_says_what_is_wrong_in_one_line_and_writes_nothing(tmp_path)
     assert not list(tmp_path.iterdir())
 
 
+# --- figures for slides ---
+
+
+def test_every_view_of_every_chapter_is_a_picture(clf, monkeypatch):
+    def said(chapter, _clf, _read, view):
+        return Explained(note_figure(f"{stem(chapter)} {view}"), {}, [])
+
+    monkeypatch.setattr(app_stills, "last_word", said)
+    names = [name for name, _ in app_stills.stills("full", TEXT)]
+    views = sum(len(getattr(chapter, "VIEWS", [None])) for chapter in CHAPTERS)
+    assert len(set(names)) == len(names) == views
+    assert {"predict", "lens-head", "traps-all"} <= set(names)
+    assert set(names) == {name for name in names if name.partition("-")[0] in map(stem, CHAPTERS)}
+
+
+def test_a_slide_shows_the_figure_in_light_colours_on_a_ground_without_controls(clf):
+    for name, figure in app_stills.stills("full", TEXT, chapters=["geometry", "lens"]):
+        layout = figure.layout
+        assert layout.paper_bgcolor == LIGHT["card"], name
+        assert layout.width == 720, name  # of a short text
+        assert not layout.sliders and not layout.updatemenus and not figure.frames, name
+        if name == "geometry-cloud":
+            on_page = explained(clf, geometry, TEXT)[-1].figure.layout
+            assert layout.height == on_page.height - 66  # where slider and button were
+            assert layout.margin.b == on_page.margin.b - 66
+
+
+@pytest.mark.browser
+def test_the_command_writes_pictures_of_the_chapters_asked_for(chromium, tmp_path, capsys):
+    for format, starts in {"png": b"\x89PNG", "svg": b"<svg"}.items():
+        export.main([TEXT, "--figures", str(tmp_path), "--format", format, "--chapters", "predict"])
+        assert capsys.readouterr().out == f"Written: {tmp_path / f'predict.{format}'}\n"
+        assert (tmp_path / f"predict.{format}").read_bytes().startswith(starts)
+    assert png_width(tmp_path / "predict.png") == 2 * 720
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["predict.png", "predict.svg"]
+
+
+def test_without_kaleido_the_command_says_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "kaleido", None)
+    with pytest.raises(SystemExit, match=re.escape('pip install "gpt2cls[figures]"')):
+        export.main([TEXT, "--figures", str(tmp_path / "slides"), "--chapters", "predict"])
+    assert not (tmp_path / "slides").exists()
+
+
+def test_without_a_browser_the_command_says_so(tmp_path, monkeypatch):
+    kaleido = pytest.importorskip("kaleido")
+    errors = pytest.importorskip("kaleido.errors")
+
+    def none_found(**_options):
+        raise errors.ChromeNotFoundError("none")
+
+    monkeypatch.setattr(kaleido, "Kaleido", none_found)
+    with pytest.raises(SystemExit, match="Chrome or Chromium, and there is none here"):
+        export.main([TEXT, "--figures", str(tmp_path), "--chapters", "predict"])
+
+
+def png_width(file: Path) -> int:
+    return int.from_bytes(file.read_bytes()[16:20], "big")  # of the IHDR chunk, the first
+
+
 # --- in the browser ---
 
 
@@ -164,3 +229,42 @@ def test_hostile_text_stays_text_in_the_file(open_file, tmp_path):
     assert page.locator(".text-card p").text_content() == HOSTILE
     assert page.locator("img").count() == 0
     page.close()
+
+
+@pytest.mark.browser
+def test_the_page_saves_the_lesson_chapter_by_chapter_and_the_files_figures_are_saved_by_keys(
+    page, open_file, tmp_path, clf
+):
+    write(page, TEXT)
+    eventually(page, lambda: verdict(page), expected_verdict(clf, TEXT))
+    button = page.locator("#share .file")
+    button.evaluate(
+        """button => { window.told = []; new MutationObserver(() => window.told.push([button.textContent, button.disabled]))
+            .observe(button, { childList: true }); }"""
+    )
+    with page.expect_download() as saved:
+        button.click()
+    n = len(CHAPTERS)
+    steps = ["writing…", *(f"writing {i} of {n}…" for i in [*range(2, n + 1), n])]  # after the last it is put together
+    assert page.evaluate("window.told") == [*([step, True] for step in steps), ["save as a file", False]]
+    assert saved.value.suggested_filename == "lesson.html"
+    saved.value.save_as(tmp_path / "lesson.html")
+    opened = open_file(tmp_path / "lesson.html", chapter="lens", __theme="dark")
+    opened.locator('#lens-view input[value="probe"]').check()
+    eventually(opened, lambda: takeaway(opened, "lens"), words(explained(clf, lens, TEXT, view="probe")[-1]))
+    for format, key in {"png": "Enter", "svg": "Space"}.items():
+        opened.locator(f'#lens-figure [data-format="{format}"]').focus()
+        with opened.expect_download() as picture:
+            opened.keyboard.press(key)
+        assert picture.value.suggested_filename == f"lens-probe.{format}"
+        picture.value.save_as(tmp_path / f"lens.{format}")
+    assert png_width(tmp_path / "lens.png") == 2 * 720
+    drawing = (tmp_path / "lens.svg").read_text()
+    assert "read by the head" in drawing
+    assert {name for name in DARK if rgb(DARK[name]) in drawing} == set()  # light, though the page is dark
+    assert rgb(LIGHT["read"]) in drawing
+    opened.close()
+
+
+def rgb(colour: str) -> str:
+    return "rgb({}, {}, {})".format(*bytes.fromhex(colour[1:]))

@@ -52,7 +52,7 @@ def ranking(**options) -> go.Figure:
 def steps(**options) -> go.Figure:
     methods = [Steps(token, [0, 0.5, 1], [0.9, 0.4, 0.1], [0.1, 0.8, 0.9]) for token in TOKENS]
     options = {"chosen": 0, "unit": "P", "notes": [(MARKUP, "area"), ("put back", MARKUP)], "alt": "", **options}
-    return steps_figure(methods, methods[1], **options)
+    return steps_figure(methods, methods[1], **{"band": (methods[1], methods[0]), **options})
 
 
 def dots(**options) -> go.Figure:
@@ -170,6 +170,17 @@ def test_a_figure_can_be_neither_dragged_nor_zoomed_so_that_a_finger_scrolls_the
 
 
 # --- the grid ---
+
+
+@pytest.mark.parametrize(
+    ("read", "asked", "shown"),
+    [(None, None, True), ((4, 4), None, True), ((0, 0), None, False), ((0, 0), True, True), (None, False, False)],
+)
+def test_a_wide_grid_opens_where_the_head_reads(read, asked, shown):
+    figure = grid_figure(
+        np.zeros((3, 7)), list("abcdefg"), scale="signed", unit="", alt="", read=read, from_the_right=asked
+    )
+    assert figure.layout.meta["from_the_right"] is shown
 
 
 def test_grid_holds_the_values_unchanged():

@@ -203,6 +203,22 @@ def test_every_chapter_opens_by_a_click_and_explains_the_text(page, clf):
         assert page.locator(f"#chapter-{name} h2").is_visible()
 
 
+def test_a_figure_that_comes_while_it_is_hidden_is_drawn_when_it_is_shown(page, clf):
+    write(page, "A fine film.")
+    go_to(page, "lens")
+    figure = page.locator("#lens-figure")
+
+    def alt(text: str) -> str:
+        return explained(clf, lens, text)[-1].figure.layout.meta["alt"]
+
+    eventually(page, lambda: drawn(page, "lens")["alt"], alt("A fine film."))
+    figure.evaluate("node => node.style.display = 'none'")
+    write(page, TEXT)
+    wait_for_words(page, clf, lens, TEXT)
+    figure.evaluate("node => node.style.display = ''")
+    eventually(page, lambda: drawn(page, "lens")["alt"], alt(TEXT))
+
+
 def test_every_chapter_opens_by_arrow_keys_all_the_way_round(page):
     go_to(page, STEMS[0])
     page.locator(f"#tab-{STEMS[0]}").focus()
@@ -233,6 +249,24 @@ def test_pressing_a_token_spells_its_vector(page, clf):
 
 def choose(page, chapter: str, option: str) -> None:
     page.locator(f"#chapter-{chapter} label", has_text=option).click()
+
+
+def test_options_are_chosen_where_a_chapter_has_no_page_test_of_its_own(page, clf):
+    write(page, TEXT)
+    for chapter, words, options, before in (
+        (lens, "trained lens", {"view": "probe"}, "the head in every cell"),
+        (rollout, "raw rollout", {"view": "raw"}, "learned beyond the architecture"),
+        (attribution, "no embedding (zero)", {"baseline": "zero"}, "end-of-text tokens"),
+        (ledger, "heads and MLPs", {"view": "heads"}, "layer by layer"),
+    ):
+        name = stem(chapter)
+        go_to(page, name)
+        choose(page, name, words)
+        wait_for_words(page, clf, chapter, TEXT, **options)
+        alt = explained(clf, chapter, TEXT, **options)[-1].figure.layout.meta["alt"]
+        eventually(page, lambda name=name: drawn(page, name)["alt"], alt)
+        choose(page, name, before)
+        wait_for_words(page, clf, chapter, TEXT)
 
 
 def layer_shown(page) -> tuple:
@@ -402,6 +436,17 @@ def test_the_chapter_of_a_link_is_seen_before_python_has_read_it(context, server
     page.close()
 
 
+def test_no_file_is_written_of_a_text_that_a_link_has_not_brought_yet(context, server):
+    page, joins = context.new_page(), []
+    page.route("**/queue/join*", lambda route: joins.append(route.request.post_data))  # Python never hears of it
+    page.goto(server.url + "?" + urlencode({"text": "A text that only the link knows."}))
+    page.locator("#share .file").click()
+    eventually(page, lambda: page.locator("#share .said").text_content(), "One moment, the link is still being read.")
+    assert page.locator("#share .file").is_enabled()
+    assert len(joins) == 1  # the link's own
+    page.close()
+
+
 def test_what_belongs_to_no_text_is_dimmed_with_its_words(page):
     write(page, "")
     eventually(page, lambda: "no text to read" in notice(page), True)
@@ -478,7 +523,7 @@ def test_a_dark_page_redraws_the_figure_in_dark_colours_and_a_light_one_in_light
 def test_no_chapter_makes_a_narrow_page_scroll_sideways(page, clf):
     page.set_viewport_size({"width": 390, "height": 800})
     try:
-        text = "Not a good film, but " + "film" * 40  # one word, wider than the page
+        text = "Not a good film, but " + "film" * 14  # one word, wider than the page
         write(page, text)
         for chapter in CHAPTERS:
             go_to(page, stem(chapter))

@@ -228,7 +228,7 @@ def test_killed_and_given_again_two_processes_give_what_one_gives(
     make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = tmp_path / "many.csv"
-    data.write_text("text\n" + "".join(f"good film {i}\n" for i in range(900)) + '""\n', encoding="utf-8")
+    data.write_text("text\n" + "".join(f"good film {i}\n" for i in range(3000)) + '""\n', encoding="utf-8")
     one, two = (make(data=str(data), output=str(tmp_path / f"{name}.parquet"), methods=("verdict",)) for name in "12")
     methods = ("--methods", "verdict", "--processes", "2")
     parts = tmp_path / "2.parquet.parts"
@@ -246,9 +246,9 @@ def test_killed_and_given_again_two_processes_give_what_one_gives(
     again = in_a_session(two, *methods)
     said, progress = again.communicate(timeout=300)
     assert again.returncode == 0, progress
-    assert said == f"Written: {two.output} (901 rows, 1 with an error, 0 cut at the start)\n"
+    assert said == f"Written: {two.output} (3,001 rows, 1 with an error, 0 cut at the start)\n"
     assert "Explaining, in parts of 64 rows" in progress
-    assert progress.endswith("line 902: There is no text to read yet. Type at least one word.\n")
+    assert progress.endswith("line 3002: There is no text to read yet. Type at least one word.\n")
     monkeypatch.setattr(explain, "ROWS_IN_A_PART", 64)  # as in the processes
     explain_file(one)
     assert rows_of(two) == rows_of(one)
