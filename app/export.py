@@ -25,7 +25,7 @@ from . import models
 from .chapters import CHAPTERS, chapters_in_order
 from .chapters.frame import Explained, Frame
 from .header import TITLE, masthead_html, verdict_value
-from .layout import Page, unwired
+from .layout import Page, frames_of, unwired
 from .settings import FIRST_TEXT
 from .static_page import StaticPage, Values, document
 from .stills import FORMATS, stills, write_stills
@@ -75,14 +75,9 @@ def chapter_values(model: str, text: str, name: str) -> Mapping[str | None, Valu
     Raises:
         ModelError, TextError: the model or the text can't be read.
     """
-    chapter, frame = asked_chapters([name])[name], _frames(models.shape(model))[name]
+    chapter, frame = asked_chapters([name])[name], frames_of(models.shape(model))[name]
     clf, read = models.classifier(model), models.read(model, text)
     return {view: _values(frame, last_word(chapter, clf, read, view)) for view in view_values(chapter)}
-
-
-@lru_cache(maxsize=4)
-def _frames(shape: models.Shape) -> Mapping[str, Frame]:
-    return unwired(shape).frames
 
 
 def _values(frame: Frame, last: Explained) -> Values:

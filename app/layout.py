@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import gradio as gr
@@ -86,6 +87,12 @@ def unwired(shape: models.Shape, *offered: str) -> Page:
     # Where no event loop runs, gradio opens some and never closes them; where one does, none can be started: so in a thread.
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, laid_out()).result()
+
+
+@lru_cache(maxsize=8)
+def frames_of(shape: models.Shape) -> Mapping[str, Frame]:
+    """The chapters as they are laid out for a model of this shape, kept: to look at, not to change."""
+    return unwired(shape).frames
 
 
 def _examples() -> dict[str, list[str]]:

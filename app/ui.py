@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from .chapters import CHAPTERS, stem
 from .chapters.frame import Frame, Press
 from .export import chapter_values, lesson_html
 from .header import TITLE, masthead_html, unread_value, verdict_value
-from .layout import lay_out, unwired
+from .layout import frames_of, lay_out
 from .lean import LeanBlocks
 from .line import Busy, Line, Waiting
 from .settings import Settings
@@ -61,7 +60,7 @@ def build(offered: list[str], settings: Settings | None = None, *, notice: str =
                 fits = models.shape(model)
             except Gpt2clsError:
                 return options
-            return options if fits == shape else [_frames(fits)[name].options[option] for name, option in named]
+            return options if fits == shape else [frames_of(fits)[name].options[option] for name, option in named]
 
         line: Line[Picture] = Line(pictures, size=lambda picture: picture.size, at_once=AT_ONCE, longest=settings.queue)
         readers = ThreadPoolExecutor(READING, "reading")
@@ -217,11 +216,6 @@ def _saving(settings: Settings) -> Callable[[gr.EventData, str, str], dict[str, 
 
 def _picked(event: gr.EventData) -> str:
     return str(event.text)
-
-
-@lru_cache(maxsize=8)
-def _frames(shape: models.Shape) -> Mapping[str, Frame]:
-    return unwired(shape).frames
 
 
 def _refitted(option: gr.components.Component, fit: gr.components.Component, value: object) -> object:

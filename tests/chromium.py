@@ -29,6 +29,21 @@ def running_chromium() -> Iterator[object]:
         browser.close()
 
 
+@contextmanager
+def offline_visitor(chromium) -> Iterator[object]:
+    """One who opens files without a network; errors and requests to anywhere are a failure at the end."""
+    visitor = chromium.new_context(viewport={"width": 1280, "height": 900}, offline=True)
+    visitor.set_default_timeout(60_000)
+    requests, errors = [], []
+    visitor.on("request", lambda request: requests.append(request.url))
+    visitor.on("weberror", lambda error: errors.append(str(error.error)))
+    visitor.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
+    yield visitor
+    visitor.close()
+    assert not errors
+    assert all(url.startswith(("file://", "data:", "blob:")) for url in requests)
+
+
 def missing(reason: str) -> None:
     """Fail in CI, skip elsewhere: for what a test needs on its machine."""
     if os.environ.get("CI"):
